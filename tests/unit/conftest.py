@@ -12,6 +12,7 @@ from .support.part import runs_here
 # No test has a limit by the wall clock: a busy machine is no fault of what is tested.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
+gc.disable()  # until all is collected, which stays
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -26,3 +27,4 @@ def pytest_collection_finish() -> None:
     """Twenty thousand tests stay to the end: the garbage collector need not look at them again and again."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()

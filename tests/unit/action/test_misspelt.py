@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import backend as canary
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
     backend as certificates,
 )
 from ansible_collections.servicemesh.istio.plugins.plugin_utils import misspelt
+
+from ..support.repository import yaml_file
 
 
 def test_the_canarys_steps() -> None:
@@ -28,7 +29,7 @@ def test_variables_of_other_roles_are_left_to_them() -> None:
 def test_all_variables_are_known() -> None:
     known: set[str] = set()
     for path in Path(misspelt.__file__).resolve().parents[2].glob("roles/*/meta/argument_specs.yml"):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
+        for entry in yaml_file(path)["argument_specs"].values():
             known |= {*entry.get("options", {})}
     assert misspelt.known_variables() == known and "canary_serial" in known
 

@@ -29,6 +29,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.reading.ty
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.run_module import typed_arguments
 
+from ..support.repository import yaml_file
+
 ROOT = Path(__file__).resolve().parents[3]
 OPERATIONS = "ansible_collections.servicemesh.istio.plugins.module_utils.operations"
 
@@ -105,7 +107,7 @@ def options() -> Iterator[Any]:
 def variables() -> Iterator[Any]:
     """Every variable of every role that is no text."""
     for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
-        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
+        for entry in yaml_file(path)["argument_specs"].values():
             for name, spec in entry.get("options", {}).items():
                 if kind_of(spec, name) not in TEXTS:
                     yield pytest.param(name, spec, id=f"{path.parents[1].name}-{name}")
@@ -233,7 +235,7 @@ def test_the_catalogues_variables_take_text() -> None:
 
 
 def test_the_catalogues_types_are_those_of_the_role() -> None:
-    spec = yaml.safe_load((ROOT / "roles/mesh/meta/argument_specs.yml").read_text())["argument_specs"]["main"]
+    spec = yaml_file(ROOT / "roles/mesh/meta/argument_specs.yml")["argument_specs"]["main"]
     typed = {name: entry["type"] for name, entry in spec["options"].items() if name in CATALOGUE_KEYS}
     assert {name: entry["type"] for name, entry in CATALOGUE_TYPES.items()} == {
         name: kind for name, kind in typed.items() if kind != "str"
@@ -276,7 +278,7 @@ def test_what_is_missing_or_unknown_is_named() -> None:
 def handed_over() -> Iterator[Any]:
     """What the tasks of the roles give to our modules: module, option, the variables in its expression."""
     for path in sorted(ROOT.glob("roles/*/tasks/*.yml")):
-        for task in _tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
+        for task in _tasks(yaml_file(path)):
             for module, arguments in task.items():
                 if module.startswith("servicemesh.istio.") and isinstance(arguments, dict):
                     for option, value in arguments.items():

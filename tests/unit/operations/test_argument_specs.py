@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible.module_utils.common.parameters import DEFAULT_TYPE_VALIDATORS
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import HANDOVER
+
+from ..support.repository import yaml_text
 
 PACKAGE = "ansible_collections.servicemesh.istio.plugins.module_utils"
 ROOM = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "operations"
@@ -64,12 +65,12 @@ MODULES = sorted(path.stem for path in (ROOM.parents[1] / "modules").glob("*.py"
 
 def documented(module: Any) -> dict[str, Any]:
     """The options of a module's documentation, with those of its fragments."""
-    text = yaml.safe_load(module.DOCUMENTATION)
+    text = yaml_text(module.DOCUMENTATION)
     found = dict(text.get("options") or {})
     for name in text.get("extends_documentation_fragment") or ():
         plugin, _dot, part = name.removeprefix("servicemesh.istio.").partition(".")
         fragment = importlib.import_module(f"{FRAGMENTS}.{plugin}").ModuleDocFragment
-        content = yaml.safe_load(getattr(fragment, (part or "documentation").upper()))
+        content = yaml_text(getattr(fragment, (part or "documentation").upper()))
         found |= content.get("options") or {}
     return found
 

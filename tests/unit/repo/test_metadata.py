@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tools import dependencies, environments
+
+from ..support.repository import yaml_file, yaml_text
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -16,7 +16,7 @@ FRAGMENT = "servicemesh.istio.cluster"
 
 
 def load(name: str) -> Any:
-    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    return yaml_file(ROOT / name)
 
 
 def documentation(path: Path) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def documentation(path: Path) -> dict[str, Any]:
         r'^DOCUMENTATION = r?"""(.*?)"""', path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
     assert found, f"{path.name} has no DOCUMENTATION"
-    return dict(yaml.safe_load(found[1]))
+    return dict(yaml_text(found[1]))
 
 
 def modules() -> dict[str, dict[str, Any]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from ..support.repository import yaml_text
 
 MODULES = sorted(Path(__file__).resolve().parents[3].glob("plugins/modules/[a-z]*.py"))
 
@@ -15,7 +16,7 @@ MODULES = sorted(Path(__file__).resolve().parents[3].glob("plugins/modules/[a-z]
 def part(path: Path, name: str) -> Any:
     found = re.search(rf'^{name} = r?"""(.*?)"""', path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert found, name
-    return yaml.safe_load(found[1])
+    return yaml_text(found[1])
 
 
 def without_sample(values: dict[str, Any], place: str = "") -> list[str]:

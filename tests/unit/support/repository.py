@@ -13,8 +13,13 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @functools.cache
+def yaml_text(text: str) -> Any:
+    return yaml.load(text, _LOADER)  # noqa: S506 - a SafeLoader, of either kind
+
+
+@functools.cache
 def yaml_file(path: Path) -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # noqa: S506 - a SafeLoader, of either kind
+    return yaml_text(path.read_text(encoding="utf-8"))
 
 
 @functools.cache
