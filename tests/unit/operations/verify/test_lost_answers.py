@@ -23,7 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 from .builders import item, pod
 from .simulated_mesh import Mesh, run
 
-RUNS = int(os.environ.get("LOST_ANSWERS", "150"))
+RUNS = int(os.environ.get("LOST_ANSWERS", "100"))
 FATES = ("gone", "refused", "late", "half", "empty", "ended")
 SERVED = (200, {"x-envoy-upstream-service-time": "1"}, "hello")
 
