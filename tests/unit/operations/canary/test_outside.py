@@ -189,6 +189,18 @@ def test_a_gate_that_is_closed_is_waited_for_while_the_metrics_are_watched() -> 
     assert len(waited) > 5  # 10 s of the phase are two looks
 
 
+def test_what_is_waited_for_before_the_first_phase_is_told_when_it_changes() -> None:
+    shop = Shop()
+    other = Said("fail", "still broken")
+    somebody = Somebody(shop, FAIL, FAIL, FAIL, other, other)
+    rollout = runner(shop, somebody, gate(Moment.TRAFFIC_INCREASE, phases=(1,)))
+    lines: list[str] = []
+    rollout.progress = lines.append
+    assert drive(rollout).outcome == "promoted"
+    waited = [line for line in lines if line.startswith("before phase ")]
+    assert [line.rpartition(": ")[2] for line in waited] == ["broken", "still broken"]
+
+
 def test_a_version_that_falls_ill_while_a_gate_is_closed_is_withdrawn() -> None:
     shop = Shop()
     shop.clock.at(30, lambda: setattr(shop, "sick", 0.5))

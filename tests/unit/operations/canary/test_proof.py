@@ -459,6 +459,25 @@ def test_roots_that_may_not_be_read_are_cannot_tell() -> None:
     assert prover(pods, labels=LABELS).mtls(("v1",), lambda: None).status == "cannot tell"
 
 
+@pytest.mark.parametrize(("status", "without"), [(403, True), (401, False), (429, False), (500, False)])
+def test_roots_that_cannot_be_read_now_are_no_roots_that_nobody_may_read(
+    monkeypatch: pytest.MonkeyPatch, status: int, *, without: bool
+) -> None:
+    """:param without: whether certificates are judged without them; else the reason is the API server's."""
+    pods = mesh_of()
+    get = pods.get
+
+    def failing(*names: Any) -> Any:
+        if names[1] == "ConfigMap":
+            raise ApiError("down", status=status)
+        return get(*names)
+
+    monkeypatch.setattr(pods, "get", failing)
+    proof = prover(pods, labels=LABELS).mtls(("v1",), lambda: None)
+    assert proof.status == "cannot tell"
+    assert (proof.detail != "down") is without
+
+
 @pytest.mark.parametrize("weights", [[100], [0], [None], [90, 10], []])
 def test_sums_of_100_and_single_destinations_are_written(weights: list[int | None]) -> None:
     route = [{} if weight is None else {"weight": weight} for weight in weights]
