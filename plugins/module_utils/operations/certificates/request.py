@@ -9,6 +9,7 @@ answer is served. A run that is killed between the two finds a waiting key that 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -221,10 +222,8 @@ def _leaf(live: Mapping[str, Any]) -> str:
 def _has_key(links: list[Any], keys: list[bytes]) -> bool:
     held = []
     for key in keys:
-        try:
+        with contextlib.suppress(UnreadableError):
             held.append(public_key_of(read_key(key)))
-        except UnreadableError:
-            continue
     return any(public_key_of(link) in held for link in links)
 
 

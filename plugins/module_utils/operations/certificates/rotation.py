@@ -180,8 +180,6 @@ class Rotation:
 
     def _unreadable(self, pair: Pair) -> bool:
         """Whether no gateway could serve it: it is not there, damaged, or of two halves."""
-        if not pair.chain or not pair.key:
-            return True
         rules = {
             fault.rule
             for fault in check_pair(pair.chain, pair.key, hosts=(), roots=(), now=self._renewal.now)
