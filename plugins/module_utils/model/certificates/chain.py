@@ -52,7 +52,7 @@ def _issuer(link: x509.Certificate, rest: Sequence[x509.Certificate]) -> x509.Ce
     """The certificate that goes on the path; a cross-signed one before the root of the same name."""
     if link.issuer == link.subject:
         return None
-    found = [one for one in rest if one.subject == link.issuer and issued_by(link, one)]
+    found = [one for one in rest if issued_by(link, one)]
     return min(found, key=lambda one: one.issuer == one.subject, default=None)
 
 

@@ -72,6 +72,11 @@ def test_what_has_no_place_is_named(beside: str) -> None:
     assert str(caught.value) == f"holds a certificate that is no part of the chain ({subject})"
 
 
+def test_the_name_of_an_issuer_alone_is_no_place_in_the_path() -> None:
+    with pytest.raises(UnreadableError, match=r"is no part of the chain \(CN=middle\)"):
+        put_in_order("leaf namesake")
+
+
 def test_a_name_that_cannot_be_shown_is_escaped() -> None:
     hidden = certificate("a\u200bb", ec_key())
     with pytest.raises(UnreadableError) as caught:

@@ -142,6 +142,8 @@ def test_what_people_hand_over_is_written_as_everybody_reads_it(text: str, by_go
         (LEAF[:-30], "holds a PEM block without its BEGIN or END line"),
         (LEAF[30:], "holds a PEM block without its BEGIN or END line"),
         (LEAF + ROOT[:200], "holds a PEM block without its BEGIN or END line"),
+        # torn by one in its midst
+        (f"-----{LEAF}BEGIN CERTIFICATE", "holds a PEM block without its BEGIN or END line"),
         (LEAF.replace("END CERTIFICATE", "END CERT"), "holds a PEM block without its BEGIN or END line"),
         (
             LEAF.replace("\n", r"\n"),

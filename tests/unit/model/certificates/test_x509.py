@@ -426,6 +426,11 @@ def test_errors_about_keys_do_not_chain_into_secrets():
         read_key(by_header)
 
 
+def test_a_block_that_says_key_and_holds_none_is_no_key():
+    with pytest.raises(UnreadableError, match=r"^is not a PEM private key$"):
+        read_key(b"-----BEGIN PRIVATE KEY-----\nAAEC\n-----END PRIVATE KEY-----\n")
+
+
 @pytest.mark.parametrize(
     ("chain", "key", "expected"),
     [

@@ -11,6 +11,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ga
     Look,
     Policy,
     ShareGate,
+    _exceeds_acceptable,
     judge_share,
     judge_split,
 )
@@ -67,6 +68,21 @@ def test_the_last_window_tells_whether_it_still_lasts() -> None:
     common, well = Counts(1, 100, 6, 400, 24), Counts(1, 400, 0, 1600, 0)
     assert judged([well, common]).figures.get("alike")
     assert judged([common, well]).verdict is GateVerdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "more"),
+    [
+        (Counts(1, 20_000, 0, 20_000, 0), Counts(2, 200, 60, 0, 0), True),  # 0.3 % of the run, 30 % now
+        (Counts(1, 1000, 300, 0, 0), Counts(2, 1, 0, 0, 0), True),  # 30 % of the run, nothing seen now
+        (Counts(1, 200, 60, 0, 0), Counts(2, 20_000, 0, 20_000, 0), False),  # what is over is over
+        (Counts(1, 20_000, 0, 0, 0), Counts(2, 200, 0, 200, 200), False),
+    ],
+)
+def test_more_than_is_acceptable_in_the_run_or_in_the_phase(
+    before: Counts, now: Counts, *, more: bool
+) -> None:
+    assert _exceeds_acceptable(GATE, [before, now], 2, 1.0, 0.05) is more
 
 
 @pytest.mark.parametrize(
