@@ -110,8 +110,7 @@ class _Received(io.RawIOBase):
             self._seen[channel] += len(message[1])
             if channel == _ERROR and data:
                 raise self._refused(data.decode("utf-8", "replace"))
-            if channel == _DATA:
-                self._data = data
+            self._data = data
         part, self._data = self._data[: len(view)], self._data[len(view) :]
         view[: len(part)] = part
         return len(part)

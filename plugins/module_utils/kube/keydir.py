@@ -34,7 +34,7 @@ class KeyDirectory:
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=root))
         # Locked before it has its name: whoever sweeps meanwhile must not find it free.
         made = self.path / f"{LOCK}.new"
-        self._lock: int | None = os.open(made, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._lock: int | None = os.open(made, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         made.rename(self.path / LOCK)
 
@@ -66,7 +66,7 @@ def sweep(base: Path) -> None:
 
 def _is_abandoned(directory: Path) -> bool:
     try:
-        handle = os.open(directory / LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        handle = os.open(directory / LOCK, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
         return time.time() - directory.stat().st_mtime > GRACE_SECONDS
     try:

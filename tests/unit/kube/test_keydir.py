@@ -69,6 +69,16 @@ def test_a_link_is_never_followed(tmp_path):
     assert (target / ".lock").exists()
 
 
+def test_a_lock_that_is_a_link_is_not_opened(tmp_path):
+    precious = tmp_path / "precious"
+    precious.touch()
+    made = tmp_path / f"{PREFIX}made"
+    made.mkdir()
+    (made / ".lock").symlink_to(precious)
+    sweep(tmp_path)
+    assert made.is_dir()
+
+
 def test_who_sweeps_while_a_directory_is_made_leaves_it(tmp_path, monkeypatch):
     """Another run's sweep between the making of the lock and its taking removed the directory."""
     real, swept = fcntl.flock, []

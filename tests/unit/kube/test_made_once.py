@@ -182,3 +182,15 @@ def test_pods_that_go_or_only_start_are_no_trouble() -> None:
     going = waiting("p-1", "ImagePullBackOff", deletionTimestamp="2026-01-01T00:00:00Z")
     assert pod_trouble(FakeCluster(going, waiting("p-2", "ContainerCreating")), WORKLOAD) == ""
     assert pod_trouble(FakeCluster(waiting("p-1", "ImagePullBackOff")), {"metadata": {"name": "a"}}) == ""
+
+
+@pytest.mark.parametrize("reason", ["Forbidden", "Unreachable", ""])
+def test_a_server_that_does_not_say_its_kinds_leaves_no_kind_to_a_guess(reason: str) -> None:
+    def resource(*_kind: str) -> Any:
+        raise ApiError("no", reason=reason)
+
+    spec = {"group": "x.io", "scope": "Namespaced", "names": {"kind": "X"}, "versions": [{"name": "v1"}]}
+    definition = {"kind": "CustomResourceDefinition", "spec": spec}
+    client: Any = SimpleNamespace(resource=resource)
+    with pytest.raises(ApiError, match=r"^no$"):
+        is_namespaced(client, ("x.io/v1", "X"), [definition])

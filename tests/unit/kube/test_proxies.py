@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.proxies import (
     credentials_in,
     environment_proxy,
     is_excluded,
     login_secrets,
+    proxy_scheme,
+    without_login,
 )
 
 
@@ -151,3 +154,48 @@ def test_what_may_be_quoted_of_a_login() -> None:
     }
     assert not any(text in ("u", "proxy", "") for text in login_secrets("http://u:p%40ss@proxy:3128"))
     assert login_secrets("http://proxy:3128") == login_secrets("") == set()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "scheme"),
+    [
+        ("http://p", "http"),
+        ("HTTPS://p:1", "https"),
+        ("socks5://u:x@p:65535", "socks5"),
+        ("socks5h://[::1]:1080/", "socks5"),
+    ],
+)
+def test_the_kind_of_a_proxy(proxy: str, scheme: str) -> None:
+    assert proxy_scheme(proxy) == scheme
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("http://p:0", "its URL cannot be used"),
+        ("http://p:65536", "its URL cannot be used"),
+        ("http://p:x", "its URL cannot be used"),
+        ("http://:80", "its URL cannot be used"),
+        ("http://", "its URL cannot be used"),
+        ("http://p q", "its URL cannot be used"),
+        ("http://p\u200b", "its URL cannot be used"),
+        ("ftp://p", "a proxy of the kind 'ftp' is not known"),
+        ("//p", "a proxy of the kind '' is not known"),
+    ],
+)
+def test_what_is_no_proxy(proxy: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        proxy_scheme(proxy)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://u:x@p:1/a@b", "http://p:1/a@b"),
+        ("http://u:x@y@p", "http://p"),
+        ("http://u@p/", "http://p/"),
+        ("http://p:1", "http://p:1"),
+    ],
+)
+def test_a_url_without_its_login(url: str, shown: str) -> None:
+    assert without_login(url) == shown

@@ -331,6 +331,24 @@ def test_secrets_in_all_their_spellings() -> None:
 
 
 @pytest.mark.parametrize(
+    ("plain", "spelled"),
+    [
+        (b"pin", {"pin"}),
+        (b"pin\nof\r\n ", {"pin\nof\r\n ", "pin", "of"}),  # each line, however short: somebody may print it
+        (b"a\tb", set()),  # no text of a person, and its letters occur anywhere
+        (b"a\tb\n", {"a\tb\n", "a\tb"}),
+        (b"\xff\xfe\n", set()),
+        (b"   ", set()),
+    ],
+)
+def test_what_a_secret_in_base64_says_is_secret_too(plain: bytes, spelled: set[str]) -> None:
+    encoded = base64.b64encode(plain).decode()
+    twice = base64.b64encode(encoded.encode()).decode()
+    secret = {"kind": "Secret", "data": {"a": encoded}}
+    assert secret_values(secret) == {encoded, twice, *spelled}
+
+
+@pytest.mark.parametrize(
     "line",
     [
         f"error: token {S}: password={S}",

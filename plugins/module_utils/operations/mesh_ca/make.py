@@ -129,7 +129,7 @@ def read_root_file(path: str) -> Root | None:
     :raises RefusedError: others may read it, or it is no file. :raises MeshError: it cannot be read.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except OSError as error:
