@@ -117,6 +117,34 @@ def test_the_live_split_is_that_of_the_route_for_everybody(routes: Any, split: d
     assert info._live_split(client, catalogue, service, None) == split
 
 
+@pytest.mark.parametrize(
+    ("routes", "split"),
+    [
+        ([route(v1=80, v2=20), route(v1=50, v2=50)], {"v1": 50, "v2": 50}),
+        ([route(v1=50, v2=50), route(v1=80, v2=20)], {"v1": 50, "v2": 50}),
+        ([route(v1=80, v2=20), route(v2=100)], {"v1": 80, "v2": 20}),  # no share of stable's
+        ([route(v1=100), route(v1=99, v2=1)], {"v1": 99, "v2": 1}),
+    ],
+)
+def test_in_an_object_of_somebody_else_the_most_of_stable_s_counts(
+    routes: Any, split: dict[str, float]
+) -> None:
+    found = {"metadata": {"name": "front", "namespace": "edge"}, "spec": {"hosts": ["web"], "http": routes}}
+    asked: list[tuple[str, ...]] = []
+
+    def get(*names: str) -> Any:
+        asked.append(names)
+        return found
+
+    theirs = SimpleNamespace(routes=SimpleNamespace(name="front", namespace="edge"))
+    journal: Any = SimpleNamespace(settings=theirs, stable="v1", canary="v2")
+    client: Any = SimpleNamespace(get=get)
+    catalogue: Any = SimpleNamespace(cluster_domain="cluster.local")
+    service: Any = SimpleNamespace(name="web", namespace="shop")
+    assert info._live_split(client, catalogue, service, journal) == split
+    assert [names[1:] for names in asked] == [("VirtualService", "front", "edge")]
+
+
 def window(counts: tuple[int, int, int, int], end: str, **latency: dict[str, float | None]) -> Window:
     return Window(2, "2026-11-23T12:00:00Z", end, 10, {"errors": counts}, latency)
 
@@ -274,5 +302,29 @@ def test_a_redirect_is_told_as_one(monkeypatch: pytest.MonkeyPatch, status: int,
     gate = OutsideGate("smoke", GateKind.URL, (Moment.ROLLOUT,), OnFail.ROLLBACK)
     how = asking.Asking(web=Web("https://gate.example.com"))
     said = asking.ask(gate, how, {"id": "1"}, {}, threading.Event())
-    assert said.reason.startswith(f"HTTP {status}")
-    assert ("a redirect, which is not followed" in said.reason) is redirected
+    told = f"HTTP {status}, a redirect, which is not followed" if redirected else f"HTTP {status}"
+    assert said.reason == (told if status == 299 else f"{told}: words")
+
+
+def test_an_answer_without_words_is_its_status_and_none_at_all_the_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = OutsideGate("smoke", GateKind.URL, (Moment.ROLLOUT,), OnFail.ROLLBACK)
+    how = asking.Asking(web=Web("https://gate.example.com", headers={"X-Team": "shop"}))
+    sent: list[Web] = []
+
+    def reply(web: Web, *_body: Any, **_how: Any) -> Reply:
+        sent.append(web)
+        return replies.pop()
+
+    replies = [Reply(0, trouble="nobody there"), Reply(500)]
+    monkeypatch.setattr(asking, "call", reply)
+    said = [asking.ask(gate, how, {"id": number}, {}, threading.Event()) for number in (7, 8)]
+    assert [(one.verdict, one.reason) for one in said] == [
+        ("fail", "HTTP 500"),
+        ("cannot tell", "nobody there"),
+    ]
+    assert [web.headers for web in sent] == [
+        {"X-Team": "shop", "Idempotency-Key": "7"},
+        {"X-Team": "shop", "Idempotency-Key": "8"},
+    ]
