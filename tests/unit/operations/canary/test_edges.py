@@ -29,8 +29,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ou
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     asking,
+    drain,
     info,
     phase,
+    preflight,
     resume,
     scaling,
     state_machine,
@@ -328,3 +330,63 @@ def test_an_answer_without_words_is_its_status_and_none_at_all_the_trouble(
         {"X-Team": "shop", "Idempotency-Key": "7"},
         {"X-Team": "shop", "Idempotency-Key": "8"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("at_least", "empty_after", "limit", "looks"),
+    [
+        (0.0, 0.0, 0.0, [0.0]),
+        (0.2, 0.0, 60.0, [0.5]),
+        (12.0, 0.0, 60.0, [12.0]),
+        (12.0, 14.0, 60.0, [12.0, 12.5, 13.0, 13.5, 14.0]),
+        (1.0, 99.0, 2.0, [1.0, 1.5, 2.0]),
+        (3.0, 99.0, 2.0, [3.0]),
+    ],
+)
+def test_a_version_is_looked_at_from_the_delay_until_the_limit(
+    at_least: float, empty_after: float, limit: float, looks: list[float]
+) -> None:
+    clock = FakeClock()
+    began, seen = clock.time, []
+
+    def open_requests(_version: str) -> int:
+        seen.append(clock.time - began)
+        return 0 if seen[-1] >= empty_after else 3
+
+    rollout: Any = SimpleNamespace(
+        clock=clock,
+        prover=SimpleNamespace(open_requests=open_requests),
+        progress=lambda _line: None,
+        renew_if_due=lambda: None,
+        warnings=[],
+    )
+    assert drain.drained(rollout, "v1", at_least=at_least, limit=limit)
+    assert seen == pytest.approx(looks)
+    cut_off = f"v1 is scaled down with 3 open requests after {looks[-1]:.0f} s"
+    assert rollout.warnings == ([] if looks[-1] >= empty_after else [cut_off])
+
+
+@pytest.mark.parametrize(
+    ("run", "phase_needs", "said"),
+    [
+        (100.0, 50.0, []),
+        (101.0, 50.0, ["the rollout takes 101 s, more than canary_deadline 100 s"]),
+        (
+            100.0,
+            51.0,
+            [f"phase {TEN.label()} needs 51 s at 2.0 requests/s, more than canary_phase_deadline 50 s"],
+        ),
+    ],
+)
+def test_a_rollout_may_take_as_long_as_its_deadlines(
+    monkeypatch: pytest.MonkeyPatch, run: float, phase_needs: float, said: list[str]
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(preflight, "_by_policy", lambda _builder, _found, message: told.append(message))
+    needs = SimpleNamespace(expected_seconds=phase_needs, label=TEN.label)
+    found: Any = SimpleNamespace(
+        plan=SimpleNamespace(requests_per_second=2.0, expected_seconds=run, phases=[needs])
+    )
+    builder: Any = SimpleNamespace(options=SimpleNamespace(deadline=100.0, phase_deadline=50.0))
+    preflight._traffic(builder, found)
+    assert [line.removeprefix("at 2.0 requests/s ") for line in told] == said
