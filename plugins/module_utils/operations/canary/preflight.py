@@ -106,20 +106,19 @@ def rights_needed(builder: RolloutBuilder) -> dict[AccessNeed, str]:
     """
     options, namespace = builder.options, builder.service.namespace
     prometheus, synthetic = options.prometheus, options.synthetic
-    by_service = bool(prometheus and prometheus.service)
     chosen = {
         table.SCALE: options.scale,
         table.HOLD: options.capacity == "hold",
         table.DEADMAN: options.deadman,
         table.SYNTHETIC_LOAD: synthetic,
-        table.METRICS_BY_SERVICE: by_service,
+        table.METRICS_BY_SERVICE: prometheus and prometheus.service,
     }
     places = {
         **_own_places(builder),
         table.CALLERS: builder.calling_namespaces(),
         table.CONTROL_PLANE: [options.catalogue.istio_namespace],
         table.SYNTHETIC: [synthetic.namespace if synthetic else namespace],
-        table.METRICS: [prometheus.namespace] if prometheus and by_service else [],
+        table.METRICS: [prometheus.namespace] if prometheus else [],
     }
     return access_needs(["canary"], places, [option for option, wanted in chosen.items() if wanted])
 

@@ -20,7 +20,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ga
     GateVerdict,
     Judgement,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Hold, Window
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import (
+    Hold,
+    JournalError,
+    Window,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.outside_gates import (
     GateKind,
     Moment,
@@ -31,11 +35,14 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     asking,
     drain,
     info,
+    kube_events,
+    left_behind,
     phase,
     preflight,
     resume,
     scaling,
     state_machine,
+    synthetic,
     watch,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.autoscaling import (
@@ -390,3 +397,57 @@ def test_a_rollout_may_take_as_long_as_its_deadlines(
     builder: Any = SimpleNamespace(options=SimpleNamespace(deadline=100.0, phase_deadline=50.0))
     preflight._traffic(builder, found)
     assert [line.removeprefix("at 2.0 requests/s ") for line in told] == said
+
+
+def test_events_are_about_the_deployment() -> None:
+    live = {"metadata": {"name": "web", "uid": "77"}}
+    found: Any = SimpleNamespace(
+        get=lambda *names: {("apps/v1", "Deployment", "web", "shop"): live}.get(names)
+    )
+    assert kube_events.regarding(found, "shop", "web") == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": "web",
+        "namespace": "shop",
+        "uid": "77",
+    }
+    assert kube_events.regarding(found, "shop", "other") is None
+
+
+def test_a_journal_that_cannot_be_read_is_none_of_those_that_are_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run_of(item: str) -> Any:
+        if item == "damaged":
+            raise JournalError("damaged")
+        return None if item == "ended" else SimpleNamespace(namespace="shop", service=item)
+
+    monkeypatch.setattr(left_behind, "open_run", run_of)
+    client: Any = SimpleNamespace(
+        in_parallel=lambda act, spaces: [act(space) for space in spaces],
+        list=lambda *_names, **_how: SimpleNamespace(
+            items=["web", "damaged", "ended", "api", "known", "damaged"]
+        ),
+    )
+    catalogue: Any = SimpleNamespace(name="shop", namespaces=["shop"])
+    found = left_behind.left_behind(client, catalogue, {"shop/known"})
+    assert [left_behind.key_of(run) for run in found] == ["shop/api", "shop/web"]
+
+
+@pytest.mark.parametrize(("code", "trouble"), [(0, ""), (3, "the command in pod b ended with 3")])
+def test_the_first_pod_that_takes_requests_sends_them(code: int, trouble: str) -> None:
+    def pod(name: str, ready: str) -> dict[str, Any]:
+        conditions = [{"type": "Ready", "status": ready}]
+        return {"metadata": {"name": name}, "status": {"phase": "Running", "conditions": conditions}}
+
+    ran: list[tuple[Any, ...]] = []
+
+    def execute(*where: Any, **_how: Any) -> Any:
+        ran.append(where)
+        return SimpleNamespace(returncode=code)
+
+    pods = [pod("a", "False"), pod("b", "True"), pod("c", "True")]
+    client = SimpleNamespace(list=lambda *_names, **_how: SimpleNamespace(items=pods), exec=execute)
+    wish: Any = SimpleNamespace(namespace="shop", selector="app=load", container="app", command=("hey",))
+    assert synthetic.send_requests(client, wish) == trouble
+    assert ran == [("shop", "b", "app", ["hey"])]
