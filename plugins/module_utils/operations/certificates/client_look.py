@@ -153,7 +153,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
         plain += data[at + 5 : at + 5 + size]
         at += 5 + size
     at = 0
-    while at + 4 <= len(plain):
+    while True:
         size = int.from_bytes(plain[at + 1 : at + 4])
         if at + 4 + size > len(plain):
             return

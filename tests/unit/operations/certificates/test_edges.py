@@ -22,7 +22,13 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     facts_of,
     read_chain,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import backend
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
+    backend,
+    cert_manager,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
+    proof as proof_module,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
     serving as serving_module,
 )
@@ -606,3 +612,49 @@ def test_a_check_looks_once_and_a_run_waits(
     proof = world.run(check=check)["certificates"][0]["proof"]
     assert asked == calls
     assert proof["evidence"] == calls[-1]
+
+
+def test_a_certificate_of_cert_manager_is_told_once_and_keeps_its_other_conditions() -> None:
+    sent: list[Any] = []
+
+    class Client:
+        def patch(self, *given: Any, **how: Any) -> Any:
+            sent.append((given, how))
+            return "after"
+
+    ready, before = {"type": "Ready", "status": "True"}, {"type": "Issuing", "status": "False"}
+    live = {
+        "metadata": {"name": "api", "namespace": "edge", "resourceVersion": "7", "generation": 3},
+        "status": {"conditions": [before, ready]},
+    }
+    now = datetime.datetime(2026, 11, 30, 12, tzinfo=datetime.UTC)
+    client: Any = Client()
+    assert cert_manager.trigger(client, live, now, dry_run=True) == "after"
+    ((given, how),) = sent
+    assert given[1:4] == ("Certificate", "api", "edge")
+    assert how == {"subresource": "status", "dry_run": True}
+    assert given[4]["metadata"] == {"resourceVersion": "7"}
+    kept, told = given[4]["status"]["conditions"]
+    assert kept == ready
+    assert (told["type"], told["status"], told["observedGeneration"]) == ("Issuing", "True", 3)
+    assert told["lastTransitionTime"] == "2026-11-30T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("figures", "said"),
+    [
+        (["0"], ", and has no connection to istiod"),
+        (["0", "0"], ", and has no connection to istiod"),
+        (["1"], ", and is connected to istiod: it did not take what it was sent"),
+        (["0", "1"], ", and is connected to istiod: it did not take what it was sent"),
+        ([], ""),
+    ],
+)
+def test_what_a_proxy_says_of_its_connection(
+    monkeypatch: pytest.MonkeyPatch, figures: list[str], said: str
+) -> None:
+    lines = [f"cluster.xds-grpc.http{number}.streams_active: {text}" for number, text in enumerate(figures)]
+    monkeypatch.setattr(proof_module, "ask", lambda *_asked: "\n".join(["other: 1", *lines]))
+    pair: Any = None
+    credential: Any = type("Named", (), {"namespace": "edge"})
+    assert proof_module._why_not(pair, credential, "gw-1") == said
