@@ -305,3 +305,12 @@ def test_the_same_roots_in_another_order_are_no_change_of_roots() -> None:
     stages = stages_of(before, after, live=False)
     assert [stage.name for stage in stages] == [OLD, NEW]
     assert stages[-1].bundle.roots == before.roots
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_roots_that_all_stay_are_never_turned_round(*, live: bool) -> None:
+    """A turn makes every proxy ask for a new certificate: where no root goes, nobody has to."""
+    chain = authority("next", OTHER_KEY, ("other root", OTHER_KEY))
+    after = bundle(chain, key=OTHER_KEY, roots=(OTHER, ROOT))
+    stages = stages_of(SELF, after, live=live)
+    assert {stage.bundle.roots for stage in stages[1:]} == {pem(OTHER, ROOT)}
