@@ -80,12 +80,16 @@ def unit_stages() -> list[Stage]:
     ]
 
 
-def sanity_stages() -> Iterator[Stage]:
-    """Sanity of every ansible-core, and the units of older ones with the first Python: few files, but whole.
+def newest_sanity() -> Stage:
+    """Sanity of the main environment's ansible-core."""
+    return Stage(f"sanity: ansible-core {CORES[0]}", partial(matrix_sanity, CORES[0]))
+
+
+def older_cores() -> Iterator[Stage]:
+    """Units of every older ansible-core with the first Python, few files, but whole; and its sanity.
 
     They share an environment, so they are in one lane.
     """
-    yield Stage(f"sanity: ansible-core {CORES[0]}", partial(matrix_sanity, CORES[0]))
     for core in CORES[1:]:
         for interpreter in _here(SUPPORTED[0]):
             name = f"units: ansible-core {core}, Python {interpreter.minor}"
@@ -200,13 +204,13 @@ def main() -> int:
     with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
         try:
             leftovers(cluster)
-            # One after the other they would leave half of the machine idle at the end.
+            # What computes is dealt out so that the lanes end together: the last one has half of the machine.
             units, *further_units = unit_stages()
             lanes = {
-                "lab": [*on_the_lab(cluster), *further_units],
+                "lab": [*on_the_lab(cluster), *older_cores()],
                 "sites": [*sites(for_sites(cluster))],
                 "beside": [*beside_the_lab(), units],
-                "sanity": [*sanity_stages()],
+                "sanity": [newest_sanity(), *further_units],
             }
             outcome = Lanes(lanes, give_way=("beside", "sanity")).run()
         except SetupError as problem:
