@@ -25,8 +25,7 @@ from urllib.parse import urlsplit
 from ..errors import InputError, MeshError, Problem
 from ..fields import text_at
 from ..tls import as_go
-from .headers import basic
-from .proxies import credentials_in, proxy_scheme, without_login
+from .proxies import credentials_in, proxy_headers, proxy_scheme, without_login
 from .target import Target
 
 _PROXY_PORTS = {"http": 80, "https": 443}
@@ -137,10 +136,8 @@ def _manager(urllib3: Any, proxy: str, options: dict[str, Any]) -> Any:
     scheme = proxy_scheme(proxy)
     if scheme == "socks5":
         return _socks_manager(proxy, options)
-    login = credentials_in(proxy)
-    headers = {"proxy-authorization": basic(*login)} if login else {}
     try:
-        return urllib3.ProxyManager(without_login(proxy), proxy_headers=headers, **options)
+        return urllib3.ProxyManager(without_login(proxy), proxy_headers=proxy_headers(proxy), **options)
     except urllib3.exceptions.HTTPError:  # its text quotes the URL
         raise InputError([Problem("proxy", "its URL cannot be used", "proxy")]) from None
 

@@ -148,6 +148,12 @@ def credentials_in(proxy: str) -> tuple[str, str] | None:
     return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
 
+def proxy_headers(proxy: str) -> dict[str, str]:
+    """What a proxy has to be sent. :returns: its login as a header, ``{}`` when its URL has none."""
+    login = credentials_in(proxy)
+    return {"proxy-authorization": basic(*login)} if login else {}
+
+
 def login_secrets(url: str) -> set[str]:
     """What a server may quote of the login in a URL, a proxy's or another's.
 

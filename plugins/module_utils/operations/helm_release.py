@@ -16,11 +16,10 @@ from typing import Any
 
 from ..context import Context
 from ..documents.json_text import json_text
-from ..errors import InputError, MeshError, Problem
+from ..errors import InputError, Problem
 from ..istio.installation.commands import Runner, find_tool, helm_version
 from ..istio.installation.helm_releases import desired_releases
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
-from ..kube.redaction import redacted
 from ..kube.secret_fields import secret_values
 from ..kube.target import tool_environment
 from .control_plane.options import INSTALLATION_SPEC, installation_of, typed_installation
@@ -136,19 +135,16 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         return result
     connection = ConnectionOptions.from_params(params, context.environment)
     with tool_environment(connection, context.environment) as (environment, secrets):
-        runner = Runner(environment, context.stop, secrets)
+        # helm quotes values that a chart cannot use
+        runner = Runner(environment, context.stop, secrets | secret_values(options.values))
         tool = find_tool(options.binary, where="istio_helm_binary", environment=environment)
         version = "" if options.absent else helm_version(runner, tool).version
         action = "remove" if options.absent else "apply"
         context.progress(f"helm: {action} release {release}")
-        try:
-            runner.run(
-                [tool, *options.words(version)],
-                stdin="" if options.absent else json_text(options.values),
-                timeout=2 * options.timeout + _GRACE,
-                about=f"{action} Helm release {release}",
-            )
-        except MeshError as error:  # helm quotes values that a chart cannot use
-            error.message = redacted(error.message, secret_values(options.values))
-            raise
+        runner.run(
+            [tool, *options.words(version)],
+            stdin="" if options.absent else json_text(options.values),
+            timeout=2 * options.timeout + _GRACE,
+            about=f"{action} Helm release {release}",
+        )
     return result

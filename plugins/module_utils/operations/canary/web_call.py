@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from ...kube.headers import basic, encoded
-from ...kube.proxies import credentials_in, environment_proxy, login_secrets
+from ...kube.headers import encoded
+from ...kube.proxies import environment_proxy, login_secrets, proxy_headers
 from ...kube.redaction import redacted
 from ...tls import as_go
 
@@ -167,7 +167,7 @@ def _connection(
     path = parts.path or "/"
     target = f"{path}?{parts.query}" if parts.query else path
     proxy = environment_proxy(web.url, environment)
-    login = _login(proxy)
+    login = proxy_headers(proxy)
     via = urlsplit(proxy)
     to, at = (via.hostname or "", via.port or _PORTS.get(via.scheme, 80)) if proxy else (host, port)
     if parts.scheme == "http":
@@ -178,13 +178,6 @@ def _connection(
     if proxy:
         connection.set_tunnel(host, port, headers=login)
     return connection, target, {}
-
-
-def _login(proxy: str) -> dict[str, str]:
-    found = credentials_in(proxy) if proxy else None
-    if found is None:
-        return {}
-    return {"Proxy-Authorization": basic(*found)}
 
 
 def _trust(web: Web) -> ssl.SSLContext:

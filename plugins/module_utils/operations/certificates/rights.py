@@ -44,6 +44,8 @@ def leave_without_rights(renewal: Renewal, lease: str) -> None:
     leases = [need for space in spaces for need in lease_needs(space, lease)]
     others = [need for item in renewal.items for need in needs[id(item)] if need not in leases]
     missing = find_missing(renewal.client, [*leases, *others], each=True)
+    if not missing:
+        return
     lacking = [item for item in renewal.items if set(missing) & set(needs[id(item)])]
     named = "" if len(lacking) == len(renewal.items) else ", ".join(str(item.credential) for item in lacking)
     error = forbidden(missing, of=named)

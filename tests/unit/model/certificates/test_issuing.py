@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.issuing import _within
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import check_pair
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -242,3 +243,18 @@ def test_a_root_that_is_over_is_named_and_one_beside_a_good_one_is_not() -> None
         said = f"the expected CA (CN=root) is valid from {life} only: clients refuse what it signed"
         assert told(chain, bad) == [said]
         assert told(chain, bad, good) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "below"),
+    [
+        ("a.example.com", "example.com", True),
+        ("a.example.com", ".example.com", True),
+        ("A.example.com", ".EXAMPLE.com", True),
+        ("example.com", ".example.com", True),
+        ("aexample.com", ".example.com", False),
+        ("a.example.com", "", True),
+    ],
+)
+def test_names_below_a_limit(name: str, limit: str, *, below: bool) -> None:
+    assert _within(x509.DNSName(name), x509.DNSName(limit)) is below

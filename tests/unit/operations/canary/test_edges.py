@@ -91,7 +91,8 @@ def test_an_autoscaler_is_waited_for_until_it_wants_its_pods(
         asked.append(names)
         return live
 
-    Autoscalers(rollout, SimpleNamespace(get=get)).settle(Autoscaler("web", 1, 9))  # type: ignore[arg-type]
+    client: Any = SimpleNamespace(get=get)
+    Autoscalers(rollout, client).settle(Autoscaler("web", 1, 9))
     assert clock.time - began == pytest.approx(seconds, abs=1.9)
     assert set(asked) == {("autoscaling/v2", "HorizontalPodAutoscaler", "web", "shop")}
     assert rollout.warnings == []
@@ -204,7 +205,8 @@ def test_stable_is_waited_for_when_it_gets_much_back_and_somebody_makes_it_grow(
     monkeypatch.setattr(scaling, "load_growth", lambda _rollout: 1.0)
     monkeypatch.setattr(scaling, "share_now", lambda _rollout: share)
     monkeypatch.setattr(scaling, "read_sizes", lambda *_names, **_how: {"": live})
-    sizes = scaling.WorkloadScaler(rollout, SimpleNamespace())  # type: ignore[arg-type]
+    client: Any = SimpleNamespace()
+    sizes = scaling.WorkloadScaler(rollout, client)
     waited: list[int] = []
     monkeypatch.setattr(sizes, "_await", waited.append)
     monkeypatch.setattr(sizes, "_hold", lambda *_given: None)
