@@ -109,8 +109,8 @@ def mesh_ca(cluster: str) -> int:
 
 def stages(cluster: str, seed: int) -> list[Stage]:
     """Everything, in its order. `seed`: of what is thrown with dice."""
-    pylint = partial(sanity.unit_tests, Path(sys.executable), CORES[0])
-    found = [Stage("sanity: pylint of the unit tests", pylint)]
+    whole = partial(sanity.whole, Path(sys.executable), CORES[0])
+    found = [Stage("sanity: each file by itself, and the unit tests", whole)]
     found.append(Stage("integration: the lab itself", integration.lab_suite))
     found += [
         Stage(f"molecule: {name}", partial(scenarios.scenario_alone, name, cluster))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from .installer import install
 from .interpreters import Interpreter
 from .needs import install_packages
 from .paths import REQUIREMENTS, ROOT, VENV
@@ -47,8 +47,8 @@ def environment(directory: Path, interpreter: Interpreter, sets: Sequence[str], 
         if not whole or (installed and installed.get("") != home[""]):
             _create(directory, interpreter, command)
         unfinished = directory / _UNFINISHED
-        unfinished.touch()  # a killed installation is started over: pip cannot tell what it left half-written
-        _pip(python, sets, command)
+        unfinished.touch()  # a killed installation is started over: nobody can tell what it left half-written
+        _fill(python, sets, command)
         kept = {name: digest for name, digest in installed.items() if name and _digest(name) == digest}
         draft = stamp.with_suffix(".new")
         draft.write_text(json.dumps({**kept, **wanted, **home}, indent=1))
@@ -71,19 +71,10 @@ def _create(directory: Path, interpreter: Interpreter, command: str) -> None:
         )
 
 
-def _pip(python: Path, sets: Sequence[str], command: str) -> None:
-    files = [argument for name in sets for argument in ("-r", str(REQUIREMENTS / f"{name}.txt"))]
-    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    done = subprocess.run(
-        [str(python), "-m", "pip", "install", "-q", "--no-input", *files],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
-    if done.returncode:
+def _fill(python: Path, sets: Sequence[str], command: str) -> None:
+    if trouble := install(python, sets):
         raise SetupError(
-            f"make {command} could not install {', '.join(sets)} from the package index: {_last(done.stderr)}"
+            f"make {command} could not install {', '.join(sets)} from the package index: {_last(trouble)}"
         )
 
 

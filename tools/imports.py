@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -42,9 +42,26 @@ class Imports:
             self._closures[name] = frozenset(seen)
         return self._closures[name]
 
-    def _imports(self, name: str) -> Iterator[str]:
+    def entries(self) -> tuple[str, ...]:
+        """The files that load all others: those that no other loads, and whatever these leave out.
+
+        :returns: paths, sorted.
+        """
+        loads = {name: frozenset(self._imports(name, _at_load)) - {name} for name in self.files}
+        found = self.files - frozenset().union(*loads.values())
+        seen = set(found)
+        open_names = list(found)
+        while open_names:
+            for target in loads[open_names.pop()] - seen:
+                seen.add(target)
+                open_names.append(target)
+        return tuple(sorted(found | (self.files - seen)))
+
+    def _imports(
+        self, name: str, statements: Callable[[ast.Module], Iterable[ast.AST]] | None = None
+    ) -> Iterator[str]:
         package = PurePosixPath(name).parent.parts
-        for node in _statements(ast.parse((self._root / name).read_text(encoding="utf-8"))):
+        for node in (statements or _statements)(ast.parse((self._root / name).read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     yield from self._file(tuple(alias.name.split(".")))
@@ -61,6 +78,11 @@ class Imports:
         if parts:
             path = "/".join(parts)
             yield from (name for name in (f"{path}.py", f"{path}/__init__.py") if name in self.files)
+
+
+def _at_load(tree: ast.Module) -> Iterable[ast.AST]:
+    """Statements that run whenever a file is loaded: none below a condition, a try or a function."""
+    return tree.body
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.AST]:

@@ -6,8 +6,10 @@ import os
 import re
 import sys
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
+from .imports import Imports
 from .interpreters import path_of_interpreters
 from .paths import BUILD, ROOT
 from .processes import run
@@ -18,7 +20,9 @@ from .tree import copy_repository
 COLLECTION = BUILD / "sanity" / "ansible_collections" / "servicemesh" / "istio"
 BOOTSTRAP = "https://ci-files.testing.ansible.com/ansible-test/get-pip-{version}.py"
 
-_LEAST = 20  # sanity tests that there are, at least
+BY_FILE = ("pep8", "pylint")  # what they say of a file depends on that file
+SHIPPED = ("plugins/module_utils/", "plugins/modules/")  # to where a module runs
+_LEAST = 19  # sanity tests that there are, at least
 # ansible-test fetches a pip of its own from a host that is not always reachable. Where it is not, this stands
 # in: the pip that Python carries, which then upgrades itself from the normal package index.
 _STAND_IN = '''\
@@ -40,21 +44,47 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "-q", *argumen
 def sanity(python: Path, core: str, *, newest: bool = True) -> int:
     """Run all sanity tests of this ansible-core, without any ignore entry. Returns how many tests ran.
 
-    ``newest``: whether the unit tests are judged too, and not only what users get, whether each file is
-    imported by itself, and whether pylint reads what users get: these take most of the time. One ansible-core
-    and one Python are enough for them: the units of every environment import all files, too. What pylint says
-    of the unit tests is told by ruff's rules of pylint at once, and by ``make campaign`` whole.
+    ``newest``: whether the unit tests are judged too, and not only what users get, whether what users get can
+    be imported where only Ansible is, and whether pylint reads it: these take most of the time. One
+    ansible-core and one Python are enough for them: the units of every environment import all files, too.
+
+    The importer is given the files that load all others (`entries`): it forgets all between two files, and
+    would load the lowest a hundred times. What pylint and pep8 say of the unit tests is told by ruff's rules
+    of both at once, and by ``make campaign`` whole.
     """
     _prepared(python, unit_tests=newest)
-    without = ["pylint"] if newest else ["pylint", "import"]
-    ran = _ran(python, core, _LEAST, *(word for name in without for word in ("--skip-test", name)))
-    return ran + _pylint(python, core, "plugins/") if newest else ran
+    apart = [*BY_FILE, "import"]
+    ran = _ran(python, core, _LEAST, *(word for name in apart for word in ("--skip-test", name)))
+    if not newest:
+        return ran
+    ran += _ran(python, core, len(BY_FILE), *_tests(BY_FILE), "plugins/")
+    return ran + _ran(python, core, 1, *_tests(["import"]), *entries())
 
 
-def unit_tests(python: Path, core: str) -> int:
-    """What pylint says of the unit tests. Returns how many tests ran."""
+def whole(python: Path, core: str) -> int:
+    """What takes too long for every day: each file imported by itself, and pylint and pep8 of the unit tests.
+
+    Returns how many tests ran.
+    """
     _prepared(python, unit_tests=True)
-    return _pylint(python, core, "tests/")
+    return _ran(python, core, len(BY_FILE), *_tests(BY_FILE), "tests/") + _ran(
+        python, core, 1, *_tests(["import"]), "plugins/"
+    )
+
+
+def entries(root: Path = ROOT) -> list[str]:
+    """The files of plugins/ that load all others.
+
+    Modules and what they share by themselves, for these may import less than other plugins.
+    """
+    names = [str(path.relative_to(root)) for path in (root / "plugins").rglob("*.py")]
+    shared = [name for name in names if name.startswith(SHIPPED)]
+    rest = [name for name in names if not name.startswith(SHIPPED)]
+    return [*Imports(root, shared).entries(), *Imports(root, rest).entries()]
+
+
+def _tests(names: Sequence[str]) -> list[str]:
+    return [word for name in names for word in ("--test", name)]
 
 
 def _prepared(python: Path, *, unit_tests: bool) -> None:
@@ -64,10 +94,6 @@ def _prepared(python: Path, *, unit_tests: bool) -> None:
     for arguments in (("init", "-q"), ("add", "-A")):  # without git, ansible-test finds nothing below "build"
         run(["git", *arguments], cwd=COLLECTION)
     _seed_bootstrap(python)
-
-
-def _pylint(python: Path, core: str, below: str) -> int:
-    return _ran(python, core, 1, "--test", "pylint", below)
 
 
 def _ran(python: Path, core: str, least: int, *which: str) -> int:
