@@ -23,6 +23,7 @@ from ...istio.installation.installed import images_of, installer_of
 from ...istio.installation.platforms import Kept, platform_notes
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions
+from ...kube.secret_fields import secret_values
 from ...kube.target import tool_environment
 from ...model.installation.settings import Installation
 from ...model.reading.typed import variables_of
@@ -96,7 +97,11 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         context.client(connection) as client,
         tool_environment(connection, context.environment) as (environment, secrets),
     ):
-        return settle(client, options, Runner(environment, context.stop, secrets), context)
+        # Both tools quote settings that they cannot use.
+        installation = options.installation
+        given = [installation.mesh_config, installation.operator_spec, installation.values]
+        runner = Runner(environment, context.stop, secrets | secret_values({"given": given}))
+        return settle(client, options, runner, context)
 
 
 def settle(client: KubeClient, options: Options, runner: Runner, context: Context) -> dict[str, Any]:

@@ -445,6 +445,28 @@ class TestRun:
         )
         assert cluster.writes == []
 
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"mesh_config": {"defaultConfig": {"proxyMetadata": {"VAULT_TOKEN": "orchard seven"}}}},
+            {"operator_spec": {"values": {"global": {"password": "orchard seven"}}}},
+            {"values": {"global": {"password": "orchard seven"}}},
+        ],
+        ids=", ".join,
+    )
+    def test_what_a_tool_quotes_of_secret_settings_is_hidden(self, tmp_path: Path, settings: Obj) -> None:
+        """Words that look like no secret: only who gave them knows that they are one."""
+        answer = '{"clientVersion": {"version": "1.31.1"}}'
+        script = (
+            f"case $1 in version) echo '{answer}';; *) echo 'cannot use: orchard seven' >&2; exit 1;; esac"
+        )
+        program(tmp_path, "istioctl", script)
+        cluster = FakeCluster(namespace())
+        context = Context(connect=reaching(cluster), clock=FakeClock(), environment={"PATH": "/usr/bin:/bin"})
+        with pytest.raises(MeshError, match="cannot use: ") as caught:
+            backend.run(parameters(tmp_path, revision="r1", api_key="key", **settings), context)
+        assert "orchard" not in str(caught.value)
+
     def test_bad_settings_are_refused_before_the_tool_is_asked(self, tmp_path: Path) -> None:
         path = program(tmp_path, "istioctl", "")
         cluster = FakeCluster()
