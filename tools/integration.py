@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from . import lab
+from .kept_code import keeping
 from .needs import debian_packages
-from .paths import ROOT
+from .paths import BUILD, ROOT
 from .pytest_run import pytest
 
 OWN_CLUSTER = "tests/integration/lab"  # starts, kills and removes clusters of its own
@@ -41,7 +42,12 @@ def suite(cluster: str, label: str, *arguments: str, **more: str) -> int:
     `label`: names the report; `more`: of the environment.
     """
     browser()
-    environment = {"LAB_CLUSTER": cluster, "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")), **more}
+    environment = {
+        "LAB_CLUSTER": cluster,
+        "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
+        **keeping(BUILD / "kept"),
+        **more,
+    }
     return pytest(Path(sys.executable), label, *arguments, environment=environment)
 
 

@@ -46,6 +46,7 @@ def apply(controller: Controller, *arguments: str) -> str:
         "CONTROLLER_HOST": controller.url,
         "CONTROLLER_OAUTH_TOKEN": "a-token",
         "CONTROLLER_VERIFY_SSL": "false",
+        **{name: os.environ[name] for name in ("PYTHONPATH", "KEPT_CODE") if name in os.environ},
     }
     done = subprocess.run(
         [ANSIBLE, "awx/apply.yml", *arguments],

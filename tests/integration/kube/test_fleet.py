@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ..kept_code import keeping
+from tools.kept_code import keeping
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")

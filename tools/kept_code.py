@@ -2,6 +2,7 @@
 
 Ansible's loader of collections never reads what Python keeps, and a module comes to its target as a zip of
 sources: half of a module's time is compiling the same text. ``SITE`` is a sitecustomize for such processes.
+Tests alone use it: what users run compiles, as theirs does.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ if "KEPT_CODE" in os.environ:
 def keeping(directory: Path, more: str = "") -> dict[str, str]:
     """The environment of processes that keep it, and find what others of the session have kept.
 
-    :param directory: the test's own, beside those of the others.
+    :param directory: the test's own or the suite's, beside those of the others.
     :param more: what else is to happen at the start of each Python.
     """
     site, kept = directory / "site", directory.parent / "kept_code"
-    site.mkdir(exist_ok=True)
+    site.mkdir(parents=True, exist_ok=True)
     kept.mkdir(exist_ok=True)
     (site / "sitecustomize.py").write_text(SITE + more)
     return {"PYTHONPATH": str(site), "KEPT_CODE": str(kept)}
