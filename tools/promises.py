@@ -27,7 +27,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ga
     judge_share,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.statistics import Counts
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.argument_spec import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options.spec import (
     CANARY_SPEC,
 )
 

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Identity
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render

@@ -22,10 +22,10 @@ from ..kube.create_once import create_once
 from ..kube.options import CONNECTION_SPEC, ConnectionOptions
 from ..kube.owners import is_written_by
 from ..labels import APPLIED_BY_ANNOTATION, FIELD_MANAGER, PART_OF_LABEL, ownership_labels
-from ..model.addon_access import ACCESS_SPEC, Access, reachable
-from ..model.addon_dashboards import check_dashboards, with_dashboards
-from ..model.addon_safety import GRAFANA_SECRET, KIALI_SECRET, SAFETY_SPEC, Safety, made_safe, wanted_secrets
-from ..model.addons import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
+from ..model.addons.access import ACCESS_SPEC, Access, reachable
+from ..model.addons.dashboards import check_dashboards, with_dashboards
+from ..model.addons.manifests import CLUSTER_KINDS, KINDS, PART_OF, all_images, prepared
+from ..model.addons.safety import GRAFANA_SECRET, KIALI_SECRET, SAFETY_SPEC, Safety, made_safe, wanted_secrets
 from ..model.reading.typed import variables_of
 from ..object_id import object_id
 from .apply.engine import Options, Plan, Wait, apply_plan

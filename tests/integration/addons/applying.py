@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.addons import all_images
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.addons.manifests import all_images
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations import addons
 
 from ...unit.support.arguments import validated

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana import dashboard
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana_annotations import Mark
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.annotations import Mark
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.dashboard import (
+    dashboard,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.queries import Scope
 
 from ..observe.load import send

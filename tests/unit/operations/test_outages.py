@@ -13,7 +13,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.context import C
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.access import AccessNeed
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.rollouts import pod_trouble
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.sizes import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.scaling.sizes import (
     budget_findings,
     read_sizes,
 )

@@ -28,7 +28,7 @@ CROSSED = ("action/test_secrets.py",)
 DIVIDED = (*LOOK, *COMPUTE, *CROSSED)
 """Files and directories of ``tests/unit`` of which each test runs in one environment."""
 WHOLE = (
-    *("operations/canary/test_command.py", "operations/canary/test_web_call.py"),
+    "operations/canary/outside/",
     *("operations/control_plane/test_installer.py", "operations/download/"),
 )
 """What is whole among those that compute, for what its subject uses."""

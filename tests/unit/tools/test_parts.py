@@ -44,8 +44,8 @@ def test_what_is_divided_is_there() -> None:
         ("documents/test_read.py", False),
         ("filter/test_typed.py", False),
         ("kube/test_client.py", False),
-        ("istio/test_probe.py", False),  # sockets
-        ("operations/canary/test_deadman.py", False),  # a process
+        ("istio/probe/test_pods.py", False),  # sockets
+        ("operations/canary/deadman/test_switch.py", False),  # a process
         ("operations/certificates/test_proof.py", False),  # TLS
         ("operations/test_argument_specs.py", False),  # Ansible
         ("operations/control_plane/test_installer.py", False),  # archives, by what it tests

@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Iterator
 
 from ...tls import as_go
-from ..probe import Answer
+from ..probe.pods import Answer
 
 MAX_BODY = 2000
 DEMANDS = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_CERTIFICATE")

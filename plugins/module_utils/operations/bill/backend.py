@@ -19,7 +19,7 @@ from ...istio.installation.commands import Runner, Tool
 from ...model.reading.typed import variables_of
 from ..addons import ARGUMENT_SPEC as ADDONS_SPEC
 from ..addons import AddonOptions, read_addons
-from ..canary.argument_spec import CANARY_SPEC
+from ..canary.options.spec import CANARY_SPEC
 from ..control_plane.installer import find_installer
 from ..control_plane.options import INSTALLATION_SPEC, INSTALLATION_VARIABLES, installation_of, tools_of
 from ..download.backend import on_this_machine

@@ -17,13 +17,13 @@ from ...verdicts import FAIL, PASS
 from . import state_machine
 from .adapters import NoMetrics
 from .assembly import RolloutBuilder, new_run
-from .autoscaling import SETTLE
 from .beside import acquire, refuse_another
 from .evidence import has_failed
-from .preflight import current_stable
+from .preflight.check import current_stable
 from .rendering import split_of
 from .result import WELL, report, summary
 from .rollout import Rollout
+from .scaling.autoscaling import SETTLE
 from .subsets import missing_subsets
 
 ANSWER_WITHIN = 10.0  # two polls of a live runner

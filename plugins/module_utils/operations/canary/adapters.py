@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...model.rollout.measurement import Measurement
 from ...model.rollout.phases import TrafficState
 from ...model.rollout.unattributed import Weight
-from .routes import ForeignRoutes, OwnRoutes
+from .objects.routes import ForeignRoutes, OwnRoutes
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient

@@ -27,24 +27,24 @@ from ...model.rollout.settings import VersionFacts
 from ...model.rollout.unattributed import Unattributed
 from .adapters import CountingClient, NoMetrics, RememberingRoutes
 from .background import Background, Worker
-from .deadman import DeadmanJob
+from .deadman.switch import DeadmanJob
 from .endpoints import EndpointReader
-from .fences import highest_fence
-from .journal import JournalStore
 from .kube_events import DeploymentEvents
-from .lease import Lease
 from .metrics import PrometheusSource
 from .notifications import Notifications
-from .options import RolloutOptions
-from .outside import OutsideGates
+from .objects.fences import highest_fence
+from .objects.journal import JournalStore
+from .objects.lease import Lease
+from .objects.records import Records
+from .objects.routes import ForeignRoutes, OwnRoutes
+from .options.rollout import RolloutOptions
+from .outside_gates import OutsideGates
 from .proof import ProxyProver
-from .records import Records
 from .rendering import renderer, split_of
 from .rollout import MetricsSource, Rollout
-from .routes import ForeignRoutes, OwnRoutes
-from .scaling import WorkloadScaler
+from .scaling.sizes import read_sizes
+from .scaling.versions import WorkloadScaler
 from .server_clock import server_clock
-from .sizes import read_sizes
 from .synthetic import send_requests
 
 if TYPE_CHECKING:

@@ -18,16 +18,16 @@ from ...model.rollout.journal import Journal, RunFacts, State
 from ...verdicts import FAIL
 from . import state_machine
 from .actions import carry_on, pause, promote, roll_back, split_now
-from .argument_spec import CANARY_SPEC
 from .assembly import RolloutBuilder, new_run
 from .beside import acquire, refuse_another, refuse_beside
-from .deadman import LATE
+from .deadman.switch import LATE
 from .left_behind import left_behind
 from .metrics import PrometheusSource
-from .options import find_service, read_options
-from .preflight import check, current_stable
-from .preflight_findings import Preflight
-from .preflight_objects import continued, share_on_record
+from .options.rollout import find_service, read_options
+from .options.spec import CANARY_SPEC
+from .preflight.check import check, current_stable
+from .preflight.findings import Preflight
+from .preflight.objects import continued, share_on_record
 from .result import diffs_of, report, summary
 from .resume import resume_all, told, with_left_behind
 from .rollout import Rollout

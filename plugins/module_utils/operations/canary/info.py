@@ -18,10 +18,10 @@ from ...model.rollout.evidence import evidence_of, totals
 from ...model.rollout.journal import Journal, JournalError
 from ...model.rollout.record import RecordError, read_record, release_name
 from ...model.rollout.split import Split
-from .journal import JournalStore
-from .lease import Lease
 from .left_behind import WAY_OUT, key_of, left_behind
-from .routes import ISTIO_API
+from .objects.journal import JournalStore
+from .objects.lease import Lease
+from .objects.routes import ISTIO_API
 
 if TYPE_CHECKING:
     from ...context import Context

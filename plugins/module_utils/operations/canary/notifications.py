@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from ...model.rollout.journal import Journal
 from ...model.rollout.milestones import Milestone, notice
 from .background import Background, Pending, Worker
-from .listeners import Listener
+from .outside.listeners import Listener
+from .outside.web_call import call
 from .rollout import Rollout
-from .web_call import call
 
 LAST_WORD = 10.0  # seconds for which the end of a run waits for its notifications
 GIVE_UP = 3  # failures in a row; then only the end is tried again

@@ -15,7 +15,7 @@ from ...model.objects.virtual_service_delegates import SPLIT, delegate_object, s
 from ...model.rollout.phases import TrafficState
 from ...model.rollout.split import Split
 from ...model.rollout.stickiness import Stickiness
-from .options import RolloutOptions
+from .options.rollout import RolloutOptions
 
 
 def renderer(options: RolloutOptions, stable: str, canary: str) -> Callable[[TrafficState], dict[str, Any]]:

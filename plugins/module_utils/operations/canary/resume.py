@@ -24,8 +24,8 @@ from .actions import by, split_now, standing, undo, would
 from .assembly import RolloutBuilder
 from .beside import acquire
 from .left_behind import WAY_OUT, key_of
+from .objects.routes import fence_of
 from .result import report, summary
-from .routes import fence_of
 from .unwatched import is_down, look_back, stable_is_well, trouble_of
 
 ENDS_WELL = (Outcome.ROLLED_BACK, Outcome.PROMOTED, Outcome.SPLIT)

@@ -21,9 +21,9 @@ from ...model.rollout.record import ReleaseRecord
 from ...model.rollout.unattributed import Weight
 from .background import Background, Pending, inline
 from .endpoints import VersionEndpoints
-from .journal import JournalStore, taken_over
-from .lease import Lease
-from .options import RolloutOptions
+from .objects.journal import JournalStore, taken_over
+from .objects.lease import Lease
+from .options.rollout import RolloutOptions
 from .protocols import Prover, StoppedError
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...fields import mapping_at, mappings_at, text_at
 from .assembly import RolloutBuilder
-from .routes import ISTIO_API
+from .objects.routes import ISTIO_API
 
 
 def missing_subsets(builder: RolloutBuilder, *versions: str) -> list[str]:

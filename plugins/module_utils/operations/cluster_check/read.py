@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError
 from ...fields import labels_of, mapping_at, name_of, namespace_of, text_at
-from ...istio.probe import is_probe
+from ...istio.probe.pods import is_probe
 from ...kube.pods import has_labels, is_active
 from ...model.catalogue.mesh import Catalogue
 

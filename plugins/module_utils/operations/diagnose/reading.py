@@ -17,7 +17,7 @@ from ...fields import mapping_at, namespace_of
 from ...istio.injection.read import read_settings
 from ...istio.injection.webhooks import parse_injectors, stored_yaml
 from ...istio.istiod import DEFAULT_REVISION, ISTIOD_SELECTOR, Istiod, ready_istiods, sync_table
-from ...istio.probe import is_probe
+from ...istio.probe.pods import is_probe
 from ...istio.proxy.access_log import access_lines
 from ...istio.proxy.admin import cluster_statuses
 from ...istio.proxy.endpoints import endpoints

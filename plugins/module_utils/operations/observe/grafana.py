@@ -12,8 +12,8 @@ from ...documents.report_json import report_json
 from ...files import write_report
 from ...istio.metrics import PrometheusOptions
 from ...kube.clock import seconds_of
-from ...model.observe.grafana import dashboard
-from ...model.observe.grafana_annotations import Mark
+from ...model.observe.grafana.annotations import Mark
+from ...model.observe.grafana.dashboard import dashboard
 from ...model.observe.queries import Scope
 from .look import Look
 from .options import ROLLOUTS

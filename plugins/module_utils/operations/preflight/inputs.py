@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from ...errors import InputError, Problem
 from ...inventory import Inventory
-from ...model.addon_access import ACCESS_SPEC, Access
-from ...model.addon_safety import SAFETY_SPEC, Safety
-from ...model.addons import check_addons
+from ...model.addons.access import ACCESS_SPEC, Access
+from ...model.addons.manifests import check_addons
+from ...model.addons.safety import SAFETY_SPEC, Safety
 from ...model.catalogue.hints import catalogue_hints
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.parse import INSTALLATION_KEYS, ROLE_SETTINGS, parse_catalogue

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...istio.probe import is_probe
+from ...istio.probe.pods import is_probe
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...istio.proxy.sidecar_scope import imports_host
 from ...kube.client import KubeClient

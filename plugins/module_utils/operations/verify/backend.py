@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, MeshError, Problem, WaitTimeout
 from ...fields import name_of
-from ...istio.probe import Identity
+from ...istio.probe.pods import Identity
 from ...istio.proxy.running import RunningProxy
 from ...kube.client import KubeClient
 from ...kube.options import CONNECTION_SPEC, ConnectionOptions

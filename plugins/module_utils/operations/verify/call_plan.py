@@ -16,7 +16,7 @@ import heapq
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
-from ...istio.probe import Identity
+from ...istio.probe.pods import Identity
 from ...model.catalogue.edges import Edge, service_edges
 from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Port, Service

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ...istio.probe import Answer, HttpCall
+from ...istio.probe.pods import Answer, HttpCall
 from ...istio.proxy.handshake import (
     ClientCertificate,
     Served,

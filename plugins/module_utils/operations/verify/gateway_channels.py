@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import ApiError
-from ...istio.probe import Answer, HttpCall, Identity
+from ...istio.probe.pods import Answer, HttpCall, Identity
 from ...istio.proxy.handshake import UnreachableError
 from ...kube.client import KubeClient
 from ...kube.clock import Clock

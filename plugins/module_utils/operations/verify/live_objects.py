@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import ApiError
 from ...fields import age_order, labels_of, mapping_at, name_of, namespace_of, text_at
 from ...istio.istiod import ISTIOD_SELECTOR, Istiod, ready_istiods
-from ...istio.probe import is_probe
+from ...istio.probe.pods import is_probe
 from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY, serial_numbers
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...istio.proxy.secrets import certificates_of

@@ -74,6 +74,15 @@ class SeenPod:
         """The port of that number, if anything names it."""
         return next((port for port in self.ports if port.number == number), None)
 
+    def is_kept_away(self, port: PodPort, *, named: bool = True) -> bool:
+        """Whether the proxy does not stand before a port that it should.
+
+        :param named: whether to ask of ports that the catalogue, a Service or a container names, or of the
+            others, at which anything may listen.
+        """
+        known = port.number in self.pod.ports or any(port.number in _numbers(one) for one in self.services)
+        return not port.captured and port.wanted != DISABLE and (known or port.served) is named
+
 
 class Picture:
     """One look at a mesh.
@@ -245,3 +254,8 @@ def _speaks_http(port: Mapping[str, Any]) -> bool | None:
     """Whether a Service port is HTTP by its ``appProtocol`` or name; ``None`` when proxies find out."""
     declared = declared_protocol(port)
     return declared in HTTP if declared else None
+
+
+def _numbers(service: Service) -> set[int]:
+    scraped = {service.scrape.port} if service.scrape else set()
+    return set(service.target_ports()) | scraped

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ...istio.client_hello import client_hello
-from ...istio.probe import HttpCall, Identity, ProbeCall, StreamCall
+from ...istio.probe.pods import HttpCall, Identity, ProbeCall, StreamCall
 from ...model.catalogue.edges import Edge
 from ...model.catalogue.services import Port, Service
 from .findings import Finding

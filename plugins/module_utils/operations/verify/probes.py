@@ -11,10 +11,10 @@ from typing import Any
 
 from ...errors import ApiError, WaitTimeout
 from ...fields import annotations_of, mapping_at, text_at
-from ...istio import probe
-from ...istio.probe import Answer, Identity, ProbeCall
-from ...istio.probe_manifests import ProbeRun
-from ...istio.probe_runner import runner_alive, runner_id
+from ...istio.probe import pods as probe
+from ...istio.probe.manifests import ProbeRun
+from ...istio.probe.pods import Answer, Identity, ProbeCall
+from ...istio.probe.runner import runner_alive, runner_id
 from ...kube.client import KubeClient
 from ...kube.clock import Clock, SystemClock
 from ...kube.pods import is_ended, is_ready, phase_of, trouble

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ...errors import MeshError
-from ...istio.probe import Answer, Identity
+from ...istio.probe.pods import Answer, Identity
 from ...kube.client import KubeClient
 from ...kube.clock import Clock
 from ...verdicts import CANNOT_TELL

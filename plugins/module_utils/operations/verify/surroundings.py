@@ -15,7 +15,7 @@ from typing import Any
 
 from ...errors import ApiError
 from ...fields import labels_of, name_of, namespace_of, text_at
-from ...istio.probe import is_probe
+from ...istio.probe.pods import is_probe
 from ...kube.client import KubeClient
 from ...model.installation.injection import INJECTION_LABEL, REVISION_LABEL
 from ..cluster_check.findings import Difference

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.documents.report_json import report_json
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana import dashboard
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana_annotations import Mark
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.annotations import Mark
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.dashboard import (
+    dashboard,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.page import as_html
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.queries import Scope
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.report import Report, Saturation

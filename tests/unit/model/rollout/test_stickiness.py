@@ -15,7 +15,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ph
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.settings import Sticky
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.stickiness import share_again
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options.rollout import (
     RolloutOptions,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rendering import renderer

@@ -27,22 +27,26 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.endpoints import (
     EndpointReader,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.fences import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.fences import (
     highest_fence,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.journal import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.journal import (
     JournalStore,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.lease import Lease
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.lease import Lease
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.records import (
+    Records,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.routes import (
+    OwnRoutes,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options.rollout import (
     RolloutOptions,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.protocols import Proof
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.records import Records
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import (
     Rollout,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import OwnRoutes
 
 from ...support import cluster
 from ...support.clock import FakeClock

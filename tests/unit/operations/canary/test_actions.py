@@ -22,7 +22,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
     release_object,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import actions
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import fence_of
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.routes import (
+    fence_of,
+)
 
 from ...support.clock import FakeClock
 from ...support.http_server import Answer, ScriptedServer

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.settings import RunSettings
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.backend import ARGUMENT_SPEC
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options.rollout import (
     RolloutOptions,
     read_options,
 )

@@ -32,30 +32,37 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ou
     OutsideGate,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
-    asking,
-    drain,
     info,
     kube_events,
     left_behind,
     phase,
-    preflight,
     resume,
-    scaling,
     state_machine,
     synthetic,
     watch,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.autoscaling import (
-    Autoscalers,
-)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.endpoints import (
     VersionEndpoints,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.outside import asking
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.outside.web_call import (
+    Reply,
+    Web,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.preflight import (
+    check as preflight,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import (
     HoldNeeded,
     NotInTimeError,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.web_call import Reply, Web
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.scaling import drain
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.scaling import (
+    versions as scaling,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.scaling.autoscaling import (
+    Autoscalers,
+)
 
 from ...support.clock import FakeClock
 from .test_metrics import Bench

@@ -18,7 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
     release_object,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.statistics import interval
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import preflight, unwatched
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import unwatched
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.assembly import (
     RolloutBuilder,
 )
@@ -26,6 +26,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     fail_alike,
     stable_is_sick,
     stable_is_worse,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.preflight import (
+    check as preflight,
 )
 
 from .fakes import NAMESPACE, OPTIONS, SERVICE, Shop

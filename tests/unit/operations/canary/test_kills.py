@@ -19,10 +19,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ph
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.routes import (
     fence_of,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
 from ...support.mortal import KilledError
 from .fakes import FACTS, NAMESPACE, SERVICE, Shop, Switch

@@ -10,7 +10,9 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.journal import Action
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import TrafficState
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import ForeignRoutes
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.routes import (
+    ForeignRoutes,
+)
 
 from .fakes import NAMESPACE, SERVICE, Shop, Switch
 from .scenarios import Scenario, deadman_account, through_reviews, with_both

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.outside_gates import OnFail
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import outside
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
+    outside_gates as outside,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import (
     RollbackNeeded,
 )

@@ -19,11 +19,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ph
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.proof import ProxyProver
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.routes import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.routes import (
     ForeignRoutes,
     check_sums,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.proof import ProxyProver
 
 from ...support.certificates import certificate, ec_key, pem
 from ...support.cluster import FakeCluster

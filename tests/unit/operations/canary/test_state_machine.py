@@ -30,7 +30,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.me
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options import LowTraffic
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.options.rollout import (
+    LowTraffic,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
 
 from ...support.recomputed import recomputed

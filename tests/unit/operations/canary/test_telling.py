@@ -19,17 +19,19 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     MOST_EVENTS,
     DeploymentEvents,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.listeners import Listener
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.notifications import (
     LAST_WORD,
     Notifications,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.outside.listeners import (
+    Listener,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.outside.web_call import Web
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.rollout import Rollout
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.web_call import Web
 
 from ...support.http_server import Answer, ScriptedServer
 from .fakes import NAMESPACE, SERVICE, Shop, drive
-from .test_options import options, refused
+from .options.test_rollout import options, refused
 
 
 @pytest.fixture

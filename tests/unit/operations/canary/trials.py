@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import deadman_script
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.deadman import (
+    script as deadman_script,
+)
 
 from ...support.mortal import KilledError
 from .fakes import NAMESPACE, SERVICE, Shop, Switch

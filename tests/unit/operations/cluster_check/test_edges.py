@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import (
     COMPONENT,
     COMPONENT_LABEL,
     RUN_LABEL,

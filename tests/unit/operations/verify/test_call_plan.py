@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Identity
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.call_plan import (
     PROBES,

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer, HttpCall
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Answer, HttpCall
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import (
     Served,
     UnreachableError,

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer, HttpCall, Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import (
+    Answer,
+    HttpCall,
+    Identity,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import leaf_fingerprint
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import gateway_channels
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.channels import (

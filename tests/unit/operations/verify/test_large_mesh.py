@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import is_probe
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import is_probe
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import backend as verify
 
 from . import simulated_mesh

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Identity
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.edges import service_edges
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.call_plan import plan_calls
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.cells import (

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio import probe
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import HttpCall, Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import pods as probe
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import HttpCall, Identity
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import (
     probes as verify_probes,
 )

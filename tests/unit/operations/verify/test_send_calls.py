@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, MeshError
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer, HttpCall, Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import (
+    Answer,
+    HttpCall,
+    Identity,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import send_calls as sender
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.planned_calls import (
     ALLOWED,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....istio.probe import Answer
+from ....istio.probe.pods import Answer
 from ..findings import Finding, failed, passed, unknown
 from ..planned_calls import ALLOWED, PlannedCall
 

@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from ....istio.probe import Answer
+from ....istio.probe.pods import Answer
 from ....istio.proxy.handshake import Served, UnreachableError
 from ....kube.clock import Clock
 from ....model.catalogue.exposures import server_for

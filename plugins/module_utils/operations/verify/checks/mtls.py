@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from ....istio.proxy.listeners import InboundPort, serving_port
 from ....model.catalogue.services import Service
 from ....model.security.classes import port_label
-from ....model.security.peer_authentication import DISABLE, STRICT, is_looser
+from ....model.security.peer_authentication import STRICT, is_looser
 from ....model.security.pods import TUNNEL_PORT, MeshPod
 from ....verdicts import FAIL
 from ....words import some_of
@@ -58,7 +58,7 @@ def check_modes(picture: Picture) -> list[Finding]:
         failed("mtls", subject, f"{what} {_few(list(ports))}") for (subject, what), ports in causes.items()
     ]
     for seen in picture.leaving:
-        ports = [port for port in seen.ports if _is_judged(seen) and is_kept_away(seen, port)]
+        ports = [port for port in seen.ports if _is_judged(seen) and seen.is_kept_away(port)]
         if ports:
             told = _few([f"{_name(seen)}:{port.label}" for port in ports])
             what = f"{KEPT_AWAY} {told}; it was deleted, and answers until it ends"
@@ -70,21 +70,11 @@ def _is_judged(seen: SeenPod) -> bool:
     return seen.pod.meshed and not seen.pod.gateway and not seen.pod.ambient
 
 
-def is_kept_away(seen: SeenPod, port: PodPort, *, named: bool = True) -> bool:
-    """Whether a proxy does not stand before a port that it should.
-
-    :param named: whether to ask of ports that the catalogue, a Service or a container names, or of the
-        others, at which anything may listen.
-    """
-    known = port.number in seen.pod.ports or any(port.number in _numbers(item) for item in seen.services)
-    return not port.captured and port.wanted != DISABLE and (known or port.served) is named
-
-
 def _note_port(
     picture: Picture, seen: SeenPod, port: PodPort, causes: dict[tuple[str, str], dict[str, None]]
 ) -> None:
     where = f"{_name(seen)}:{port.label}"
-    if is_kept_away(seen, port):
+    if seen.is_kept_away(port):
         what = NO_PROXY if port.number == TUNNEL_PORT else KEPT_AWAY
         causes.setdefault((f"Pod {seen.pod}", what), {})[where] = None
     if not port.captured or not _is_worse(picture, seen, port):
@@ -99,11 +89,6 @@ def _is_worse(picture: Picture, seen: SeenPod, port: PodPort) -> bool:
     explicit = port.decided.startswith("PeerAuthentication")
     ours = seen.pod.namespace in picture.catalogue.namespaces
     return (ours or explicit) and is_looser(port.mode, port.wanted)
-
-
-def _numbers(service: Service) -> set[int]:
-    scraped = {service.scrape.port} if service.scrape else set()
-    return set(service.target_ports()) | scraped
 
 
 def _name(seen: SeenPod) -> str:

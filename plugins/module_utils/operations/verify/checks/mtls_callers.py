@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ....fields import labels_of, list_at, text_at
-from ....kube.pods import addresses, has_labels, is_active
-from ....model.catalogue.mesh import all_callers
-from ....model.catalogue.services import Port, Service
+from ....fields import list_at, text_at
+from ....kube.pods import addresses
+from ....model.catalogue.services import Service
 from ....model.security.outbound import uncaptured_outbound, way_past
 from ....model.security.peer_authentication import DISABLE, STRICT
 from ....model.security.pods import TLS_MODE
 from ....model.security.transport import MTLS, ServerPort, connect
 from ....words import few, some_of
+from ..callers import callers_of, hosts_of, services_calling
 from ..findings import Finding, failed, passed
 from ..picture import Picture, SeenPod
 
@@ -66,7 +66,7 @@ def _past_proxies(picture: Picture) -> Iterator[Finding]:
     hit: dict[tuple[str, str], dict[str, None]] = {}
     for service in picture.catalogue.services if left_of else ():
         ways = _ways_to(picture, service)
-        for caller in dict.fromkeys(one.key for one in _services_calling(picture, service)):
+        for caller in dict.fromkeys(one.key for one in services_calling(picture, service)):
             for seen, left in left_of.get(caller, ()):
                 past = (way_past(left, port, places) for port, mode, places in ways if _counts(seen, mode))
                 if way := next(filter(None, past), ""):
@@ -107,55 +107,6 @@ def _announced(picture: Picture) -> Iterable[Finding]:
             told = f"is labelled {TLS_MODE}={pod.labels[TLS_MODE]}" if TLS_MODE in pod.labels else ""
             what = told or f"has lost the label {TLS_MODE}=istio"
             yield failed("mtls", f"Pod {pod}", f"{what}: callers send it plaintext instead of mutual TLS")
-
-
-def callers_of(picture: Picture, service: Service) -> Iterable[tuple[str, Mapping[str, str], str]]:
-    """Namespace, labels and name of each caller that runs in the mesh, gateways of the catalogue too.
-
-    Once for each kind of its pods, because an object may be for one of them.
-
-    :returns: in catalogue order, the gateways last.
-    """
-    for known in _services_calling(picture, service):
-        for labels in _labels(picture, known):
-            yield known.namespace, labels, known.key
-    for name in {item.gateway for item in service.exposed}:
-        gateway = picture.catalogue.gateway(name)
-        if gateway is not None:
-            mine = [
-                labels_of(pod)
-                for pod in picture.live.of("Pod", gateway.workload_namespace)
-                if is_active(pod) and has_labels(pod, gateway.selector)
-            ]
-            for labels in _each_once(mine) or [gateway.selector]:
-                yield gateway.workload_namespace, labels, f"gateway {name}"
-
-
-def _services_calling(picture: Picture, service: Service) -> Iterator[Service]:
-    for caller in all_callers(service):
-        known = picture.catalogue.service(caller.service, caller.namespace) if caller.service else None
-        if known is not None:
-            yield known
-
-
-def _labels(picture: Picture, service: Service) -> list[Mapping[str, str]]:
-    """Those of each kind of pods; before there is one, what the catalogue says."""
-    kinds = {seen.key: seen.pod.labels for seen in picture.pods_of(service)}
-    return list(kinds.values()) or [service.labels]
-
-
-def _each_once(found: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
-    return list({tuple(sorted(labels.items())): labels for labels in found}.values())
-
-
-def hosts_of(service: Service) -> list[tuple[str, tuple[Port, ...]]]:
-    """The names by which a service is called, each with its ports: that of the Service, and that of its
-    headless companion.
-
-    :returns: full names.
-    """
-    more = [(service.headless.fqdn, service.headless.ports)] if service.headless else []
-    return [(service.fqdn, service.ports), *more]
 
 
 def _problems(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ....istio.client_hello import shows_identity, speaks_tls
-from ....istio.probe import Answer
+from ....istio.probe.pods import Answer
 from ..findings import Finding, failed, passed, unknown
 from ..planned_calls import PlannedCall
 from .authorization import describe

@@ -19,7 +19,7 @@ from ....model.security.pods import TLS_MODE
 from ....model.security.transport import ISTIO_MUTUAL
 from ....object_id import object_id
 from ....words import few
-from ..checks.mtls_callers import callers_of, hosts_of
+from ..callers import callers_of, hosts_of
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours, networks, ordered
 

@@ -27,7 +27,6 @@ from ....model.security.pods import (
 )
 from ....model.security.startup import own_ways, past_addresses
 from ....words import few
-from ..checks.mtls import is_kept_away
 from ..findings import Finding, beside, failed, unknown
 from ..ours import Obj, Ours
 from ..picture import SeenPod
@@ -83,7 +82,7 @@ def _datagrams(seen: SeenPod) -> Iterator[Finding]:
 def _kept_away(seen: SeenPod) -> Iterator[Finding]:
     """Ports that nothing names: whoever listens there is reached by everybody, in plaintext, past every
     policy. What the catalogue, a Service or a container names is judged by check ``mtls``."""
-    ports = [port.label for port in seen.ports if is_kept_away(seen, port, named=False)]
+    ports = [port.label for port in seen.ports if seen.is_kept_away(port, named=False)]
     if ports:
         what = f"leaves {few(ports)} to everybody, past its proxy (traffic.sidecar.istio.io)"
         yield failed("objects", f"Pod {seen.pod}", what)

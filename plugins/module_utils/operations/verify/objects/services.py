@@ -22,7 +22,7 @@ from ....words import few
 from ...cluster_check.findings import CUTS, Difference
 from ...cluster_check.read import Place
 from ...cluster_check.services import compare_services
-from ..checks.mtls_callers import callers_of
+from ..callers import callers_of
 from ..findings import Finding, failed
 from ..live_objects import LiveObjects
 from ..ours import Ours

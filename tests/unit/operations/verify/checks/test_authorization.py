@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer, Identity
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Answer, Identity
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import planned_calls
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.planned_calls import (
     PlannedCall,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Answer
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy import handshake as certs
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (

@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import Answer
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Answer
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import (
     Served,
     UnreachableError,

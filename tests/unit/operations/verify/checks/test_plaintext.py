@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.client_hello import client_hello
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import (
     Answer,
     HttpCall,
     StreamCall,
