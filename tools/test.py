@@ -204,13 +204,13 @@ def main() -> int:
     with one_at_a_time(lab.lock_file(cluster), f"cluster {cluster!r}"):
         try:
             leftovers(cluster)
-            # What computes is dealt out so that the lanes end together: the last one has half of the machine.
+            # What computes is dealt out so that the lanes end together.
             units, *further_units = unit_stages()
             lanes = {
-                "lab": [*on_the_lab(cluster), *older_cores()],
+                "lab": [*on_the_lab(cluster)],
                 "sites": [*sites(for_sites(cluster))],
                 "beside": [*beside_the_lab(), units],
-                "sanity": [newest_sanity(), *further_units],
+                "sanity": [newest_sanity(), *further_units, *older_cores()],
             }
             outcome = Lanes(lanes, give_way=("beside", "sanity")).run()
         except SetupError as problem:
