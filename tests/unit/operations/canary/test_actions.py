@@ -623,6 +623,14 @@ def test_who_pauses_a_run_that_waits_hears_what_it_waits_for(world: World) -> No
     assert result["reason"] == f"run {result['run']} waits: phase 2/weight 50 % awaits approval"
 
 
+def test_a_dead_runner_cannot_be_paused(world: World) -> None:
+    killed_at(world, lambda journal: journal.get("step") == "weights")
+    with pytest.raises(RefusedError) as refused:
+        world(action="pause", version=None, steps=None)
+    run = world.shop.journal()["run"]
+    assert refused.value.message == f"the runner of {run} does not answer: resume or roll back the rollout"
+
+
 def test_a_rollback_cannot_be_paused(world: World) -> None:
     world.shop.sick = 0.5
     killed_at(world, lambda journal: journal.get("state") == "rolling_back")

@@ -677,3 +677,8 @@ def test_a_request_is_obeyed_within_two_polls(world: World, scrape: int) -> None
     world.shop.clock.at(33.7, ask)
     assert world(scrape_interval=scrape, baseline=60, duration=120, deadline=900)["outcome"] == "paused"
     assert world.shop.clock.now() - asked[0] < 10
+
+
+def test_the_result_bears_the_hash_of_the_evidence(world: World) -> None:
+    result = world()
+    assert result["evidence_sha256"] == world.shop.record()["evidenceSha256"] != ""

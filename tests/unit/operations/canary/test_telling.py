@@ -280,3 +280,15 @@ def test_events_are_bounded() -> None:
     found = events(shop)
     assert len(found) == MOST_EVENTS + 1
     assert found[-1]["reason"] == "RolloutPromoted"
+
+
+def test_after_three_failures_in_a_row_only_the_end_is_tried_again() -> None:
+    shop = Shop()
+    with ScriptedServer(always=Answer(500, b"")) as server:
+        rollout = told(shop, Listener(Web(server.url)))
+        assert drive(rollout).outcome == "promoted"
+        events = [body["event"] for body in bodies(server)]
+    tried_twice = ["started", "phase_passed", "phase_passed", "promoted"]
+    assert events == [event for event in tried_twice for _attempt in range(2)]
+    (warning,) = rollout.warnings
+    assert "answered with HTTP 500 (5 notifications were lost)" in warning

@@ -23,6 +23,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     Autoscalers,
     tolerantly,
 )
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.scaling.versions import (
+    FAILING_WAIT,
+)
 
 from ....support.mortal import KilledError
 from ..fakes import NAMESPACE, SERVICE, Shop, Switch
@@ -216,6 +219,7 @@ def test_stable_that_somebody_made_smaller_is_made_large_enough_first(shop: Shop
     assert failed.value.details["outcome"] == "rolled_back"
     assert "ready pods when its requests came back" not in str(failed.value.details["warnings"])
     assert sizes.replicas("v1") == 4
+    assert failed.value.details["seconds_to_weight_0"] < FAILING_WAIT / 2, "just enough is enough"
     assert {round(at - began) for at, _version in sizes.overloaded} == {8, 9, 10}, "what the person did"
 
 

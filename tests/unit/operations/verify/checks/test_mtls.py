@@ -266,6 +266,13 @@ def test_a_caller_without_a_proxy_uses_no_mutual_tls() -> None:
     assert mtls_callers.check_callers(bare) == []  # stated, and nobody that uses it
 
 
+def test_of_a_caller_in_ambient_mode_nothing_is_said_here() -> None:
+    """It has no proxy of its own that could send mutual TLS: check injection says that nobody looked."""
+    ambient = {"annotations": {"ambient.istio.io/redirection": "enabled"}}
+    raw = pod("web-1", LABELS, proxy=None, metadata=ambient)
+    assert mtls_callers.check_callers(picture(raw, STRICT, PAY)) == []
+
+
 def test_no_pods_and_no_ready_pods_prove_nothing() -> None:
     assert check(state({}))["shop/web"][0] == "cannot tell"
     assert check(state({}), WEB)["shop/web:3000"] == ("cannot tell", "none of its pods is ready", True)
