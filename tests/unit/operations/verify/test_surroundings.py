@@ -70,9 +70,16 @@ def test_what_an_older_gateway_api_has_is_read_by_its_older_version(kind: str, f
     assert ([one["metadata"]["name"] for one in items], why) == (found, "")
 
 
-def test_an_api_server_that_does_not_answer_is_an_error() -> None:
+def test_endpoints_that_may_not_be_read_are_told() -> None:
     client = cluster()
-    client.fail("list", "Gateway", 500)
+    client.fail("list", "EndpointSlice", 403)
+    assert set(read_surroundings(client, ["shop"]).unread) == {"EndpointSlice"}
+
+
+@pytest.mark.parametrize("kind", ["Gateway", "EndpointSlice"])
+def test_an_api_server_that_does_not_answer_is_an_error(kind: str) -> None:
+    client = cluster()
+    client.fail("list", kind, 500)
     with pytest.raises(ApiError):
         read_surroundings(client, ["shop"])
 

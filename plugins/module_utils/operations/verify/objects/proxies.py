@@ -151,7 +151,6 @@ def _routes(ours: Ours, proxy: RunningProxy, hosts: Iterable[VirtualHost]) -> It
             if route.virtual_service and (wanted is None or not _leads_to(route, wanted)):
                 what = f"decides where pod {proxy} sends calls to {few(touched.values())}"
                 yield failed("objects", f"VirtualService {route.virtual_service}", what, late=True)
-                break
 
 
 def _leads_to(route: Route, wanted: frozenset[str]) -> bool:

@@ -1029,6 +1029,14 @@ SHOWN: dict[str, tuple[str, ProxyDump, str, str]] = {
 }
 
 
+def test_each_virtual_service_that_decides_for_a_host_is_told_once() -> None:
+    foreign = (("a", "other/detour"), ("b", "other/detour"), ("c", "other/second"))
+    routes = tuple(Route(name, owner, {"outbound|80||x": 100.0}) for name, owner in foreign)
+    held = dump(hosts=(VirtualHost("80", PAY, frozenset({PAY}), routes),))
+    found = [one.subject for one in look(dumps={"shop/web-1": held}) if one.verdict == "fail"]
+    assert found == ["VirtualService other/detour", "VirtualService other/second"]
+
+
 @pytest.mark.parametrize("name", SHOWN)
 def test_what_proxies_show_is_told_whatever_brought_it(name: str) -> None:
     proxy, held, subject, message = SHOWN[name]
