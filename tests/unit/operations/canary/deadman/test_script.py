@@ -267,3 +267,12 @@ def test_nothing_is_let_go_where_nobody_has_it() -> None:
     script.release(server, TASK, {})
     assert script.take(server, TASK, {}) == {}
     assert server.asked == []
+
+
+@pytest.mark.parametrize("url", ["", "ftp://127.0.0.1:1/hook", "https:///hook", "127.0.0.1:1/hook"])
+def test_a_url_that_names_no_web_server_is_not_called(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEADMAN_NOTIFY_URL", url)
+    script.notify({}, "the runner is gone")
+    assert capsys.readouterr().out == ""

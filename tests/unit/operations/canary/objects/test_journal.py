@@ -177,8 +177,9 @@ def test_a_journal_that_nobody_can_read_is_told(text: str) -> None:
     other = shop.rollout(identity="runner-2")
     with pytest.raises(JournalError, match=NAME):
         other.store.read()
-    with pytest.raises(JournalError, match=NAME):
+    with pytest.raises(JournalError, match=NAME) as told:
         other.store.refresh()
+    assert "holds no journal" not in str(told.value)
 
 
 def test_a_journal_that_a_later_release_of_this_collection_wrote_is_left_alone() -> None:

@@ -64,6 +64,7 @@ def test_a_url_with_all_that_belongs_to_it() -> None:
 def test_a_command() -> None:
     gate, asking = one(**COMMAND, phases=[3, 2, 2], environment={"TOKEN": "abcdef"}, repeat=True)
     assert (gate.kind, gate.phases, gate.timeout, gate.repeat) == (GateKind.COMMAND, (2, 3), 60.0, True)
+    assert (gate.interval, gate.deadline, gate.retries) == (10.0, 1800.0, 0)
     assert (asking.command, asking.given, asking.web) == (("/bin/hey", "-z", "1m"), {"TOKEN": "abcdef"}, None)
 
 
