@@ -347,3 +347,15 @@ def test_a_stopped_run_takes_no_request() -> None:
         stop(rollout)()
     assert rollout.store.read() is not None
     assert rollout.store.request() is not None
+
+
+def test_a_successor_counts_on_from_what_the_dead_runner_has_spent() -> None:
+    """Else the deadline of a run would begin anew with each runner."""
+    shop = Shop()
+    rollout = begun(shop)
+    rollout.save(replace(rollout.journal, spent=100.0))
+    successor = shop.rollout(identity="runner-2")
+    successor.store.read()
+    assert successor.spent() == 100.0
+    shop.clock.sleep(5)
+    assert successor.spent() == 105.0
