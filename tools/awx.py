@@ -7,7 +7,6 @@ from pathlib import Path
 
 from .dependencies import out_of_wheel
 from .integration import AWX_OBJECTS
-from .kept_code import keeping
 from .paths import BUILD
 from .pytest_run import pytest
 from .screen import timed
@@ -35,5 +34,5 @@ def objects() -> int:
         Path(sys.executable),
         "awx-objects",
         AWX_OBJECTS,
-        environment={"AWX_COLLECTIONS": str(collection()), **keeping(BUILD / "kept")},
+        environment={"AWX_COLLECTIONS": str(collection())},
     )

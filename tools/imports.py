@@ -33,13 +33,7 @@ class Imports:
     def needed_by(self, name: str) -> frozenset[str]:
         """The file and all that it imports, however far away."""
         if name not in self._closures:
-            seen = {name}
-            open_names = [name]
-            while open_names:
-                for target in self.direct[open_names.pop()] - seen:
-                    seen.add(target)
-                    open_names.append(target)
-            self._closures[name] = frozenset(seen)
+            self._closures[name] = _reached(self.direct, {name})
         return self._closures[name]
 
     def entries(self) -> tuple[str, ...]:
@@ -49,13 +43,7 @@ class Imports:
         """
         loads = {name: frozenset(self._imports(name, _at_load)) - {name} for name in self.files}
         found = self.files - frozenset().union(*loads.values())
-        seen = set(found)
-        open_names = list(found)
-        while open_names:
-            for target in loads[open_names.pop()] - seen:
-                seen.add(target)
-                open_names.append(target)
-        return tuple(sorted(found | (self.files - seen)))
+        return tuple(sorted(found | (self.files - _reached(loads, found))))
 
     def _imports(
         self, name: str, statements: Callable[[ast.Module], Iterable[ast.AST]] | None = None
@@ -78,6 +66,17 @@ class Imports:
         if parts:
             path = "/".join(parts)
             yield from (name for name in (f"{path}.py", f"{path}/__init__.py") if name in self.files)
+
+
+def _reached(edges: Mapping[str, frozenset[str]], names: Iterable[str]) -> frozenset[str]:
+    """These files and all that the edges lead to, however far away."""
+    seen = set(names)
+    open_names = list(seen)
+    while open_names:
+        for target in edges[open_names.pop()] - seen:
+            seen.add(target)
+            open_names.append(target)
+    return frozenset(seen)
 
 
 def _at_load(tree: ast.Module) -> Iterable[ast.AST]:

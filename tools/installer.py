@@ -59,7 +59,8 @@ def install(python: Path, sets: Sequence[str]) -> str:
 
 def _by_uv(python: Path, files: Sequence[str]) -> bool:
     """Whether uv has installed them. It lies in the main environment, which is made first."""
-    said = settings(_pip(python, "config", "list").stdout)
+    told = _pip(python, "config", "list")
+    said = None if told.returncode else settings(told.stdout)
     if said is None:
         return False
     if python.parent == UV.parent:

@@ -8,7 +8,7 @@ from pathlib import Path
 from . import lab
 from .kept_code import keeping
 from .needs import debian_packages
-from .paths import BUILD, ROOT
+from .paths import ROOT
 from .pytest_run import pytest
 
 OWN_CLUSTER = "tests/integration/lab"  # starts, kills and removes clusters of its own
@@ -45,7 +45,7 @@ def suite(cluster: str, label: str, *arguments: str, **more: str) -> int:
     environment = {
         "LAB_CLUSTER": cluster,
         "KUBECONFIG": str(lab.kubeconfig(cluster, "admin")),
-        **keeping(BUILD / "kept"),
+        **keeping(),
         **more,
     }
     return pytest(Path(sys.executable), label, *arguments, environment=environment)

@@ -7,7 +7,10 @@ Tests alone use it: what users run compiles, as theirs does.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from .paths import BUILD
 
 SITE = """
 import builtins, hashlib, marshal, os, sys
@@ -34,14 +37,16 @@ if "KEPT_CODE" in os.environ:
 """
 
 
-def keeping(directory: Path, more: str = "") -> dict[str, str]:
+def keeping(directory: Path = BUILD / "kept", more: str = "") -> dict[str, str]:
     """The environment of processes that keep it, and find what others of the session have kept.
 
-    :param directory: the test's own or the suite's, beside those of the others.
+    :param directory: the test's own, beside those of the others; without one, what suites share.
     :param more: what else is to happen at the start of each Python.
     """
     site, kept = directory / "site", directory.parent / "kept_code"
     site.mkdir(parents=True, exist_ok=True)
     kept.mkdir(exist_ok=True)
-    (site / "sitecustomize.py").write_text(SITE + more)
+    draft = site / f"draft-{os.getpid()}"
+    draft.write_text(SITE + more)
+    draft.replace(site / "sitecustomize.py")  # at once: processes of another lane may be about to read it
     return {"PYTHONPATH": str(site), "KEPT_CODE": str(kept)}

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.kept_code import keeping
+
 from .controller import Controller
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,7 +48,7 @@ def apply(controller: Controller, *arguments: str) -> str:
         "CONTROLLER_HOST": controller.url,
         "CONTROLLER_OAUTH_TOKEN": "a-token",
         "CONTROLLER_VERIFY_SSL": "false",
-        **{name: os.environ[name] for name in ("PYTHONPATH", "KEPT_CODE") if name in os.environ},
+        **keeping(),
     }
     done = subprocess.run(
         [ANSIBLE, "awx/apply.yml", *arguments],

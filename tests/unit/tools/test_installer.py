@@ -103,6 +103,13 @@ def test_where_uv_fails_or_is_missing_pip_installs(machine: Machine) -> None:
     assert machine.installed_by == ["python: unit", "uv: unit", "python: unit"]
 
 
+def test_settings_that_pip_itself_cannot_read_are_left_to_pip(machine: Machine) -> None:
+    machine.has("uv", machine.uv)
+    machine.has("python", machine.python, 'case "$3" in config) exit 3;; esac')
+    assert installer.install(machine.python, ["unit"]) == ""
+    assert machine.installed_by == ["python: unit"]
+
+
 def test_what_pip_refuses_is_told(machine: Machine) -> None:
     machine.has("python", machine.python, 'case "$3" in install) echo "no such version" >&2; exit 1;; esac')
     assert installer.install(machine.python, ["unit"]) == "no such version\n"
