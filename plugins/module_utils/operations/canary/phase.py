@@ -116,16 +116,15 @@ def prove_mtls(rollout: Rollout, label: str) -> None:
 
 
 def await_ready(rollout: Rollout, phase: Phase) -> None:
-    """Waits until each version that shall get requests has a ready endpoint.
+    """Waits until the canary has a ready endpoint, and the stable version where it shall get requests.
+
+    Phases without requests of users (dark, mirror, testers) are about the canary's pods all the more.
 
     :raises RollbackNeeded: the canary has none in time. :raises HoldNeeded: the stable version has none.
     """
     plan = rollout.plan
-    needed = [version for version, weight in phase.weights.items() if weight]
-    if phase.kind in ("mirror", "testers"):
-        needed.append(plan.canary)
-    if rollout.options.sick_stable and plan.stable in needed:
-        needed.remove(plan.stable)
+    stable_needed = phase.weights[plan.stable] and not rollout.options.sick_stable
+    needed = [plan.stable, plan.canary] if stable_needed else [plan.canary]
     empty: list[VersionEndpoints] = []
 
     def check() -> tuple[bool, str]:

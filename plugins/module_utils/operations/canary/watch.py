@@ -161,7 +161,7 @@ class _Watch:
         rollout, phase = self.rollout, self.phase
         endpoints = rollout.endpoints.read()
         canary, stable = endpoints[rollout.plan.canary], endpoints[rollout.plan.stable]
-        if not canary.ready and (phase.kind != "weight" or phase.canary):
+        if not canary.ready:
             raise RollbackNeeded(f"no ready endpoint: {canary.describe()}")
         self.check_revision(rollout, endpoints)
         note_stable(rollout, stable)

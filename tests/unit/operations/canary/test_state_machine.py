@@ -27,6 +27,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
     State,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Measurement
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.phases import plan_phases
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary import (
     state_machine,
 )
@@ -133,6 +134,33 @@ def test_crash_loop_never_gets_traffic() -> None:
     state = start(shop.rollout())
     assert "no ready endpoint: v2 has 0 of 1 pods ready" in state.reason
     assert before["spec"] == shop.routes["spec"]
+
+
+EARLY: dict[str, dict[str, Any]] = {
+    "dark": {"dark": 5},
+    "mirror": {"mirror": {"percent": 20, "duration": 5}},
+    "testers": {"testers": {"header": "x-tester", "value": "1", "duration": 5}},
+}
+
+
+@pytest.mark.parametrize("kind", EARLY)
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_phase_without_requests_of_users_waits_for_the_pods_too(kind: str, *, comes: bool) -> None:
+    shop = Shop()
+    rollout = shop.rollout()
+    rollout.plan = plan_phases(stable="v1", canary="v2", steps=[100], duration=10, **EARLY[kind])
+    shop.pods["v2"] = 0
+    shop.set_pods()
+    before = shop.routes
+    if comes:
+        shop.clock.at(10, ready(shop, "v2", 1))
+    state = start(rollout)
+    if comes:
+        assert state.outcome == "promoted", state.reason
+        return
+    assert state.outcome == "rolled_back"
+    assert state.reason == "no ready endpoint: v2 has 0 of 1 pods ready, after 20 s"
+    assert before["spec"] == shop.routes["spec"], "nobody was sent there, not even a copy"
 
 
 def test_pods_that_die_in_mid_phase_lose_their_traffic_at_once() -> None:
