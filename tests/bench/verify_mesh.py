@@ -25,9 +25,6 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
     check_listeners,
     check_modes,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.mtls_callers import (
-    check_callers,
-)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.objects import (
     check_objects,
 )
@@ -40,6 +37,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.live_objects import (
     LiveObjects,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.mtls.callers import (
+    check_callers,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.picture import Picture
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.surroundings import (

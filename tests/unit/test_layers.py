@@ -134,12 +134,15 @@ MAY_IMPORT_BESIDE: dict[str, dict[str, set[str]]] = {
     "operations/trust": {"sources": {"look"}},
     "operations/verify": {
         "checks": {
-            *("callers", "cells", "dumps", "findings", "live_objects", "objects", "ours", "picture"),
-            *("planned_calls", "surroundings"),
+            *("cells", "dumps", "findings", "live_objects", "objects", "ours", "picture"),
+            *("planned_calls", "policies", "surroundings"),
         },
+        "gateways": {"channels", "checks", "live_objects", "options", "probes"},
+        "mtls": {"callers", "findings", "picture"},
         "objects": {
             *("callers", "dumps", "findings", "live_objects", "ours", "picture", "surroundings"),
         },
+        "policies": {"findings", "live_objects", "picture"},
         "reports": {"findings"},
     },
 }

@@ -31,6 +31,8 @@ ANY_OTHER_PORT = 65535
 TUNNEL_PORT, so what is said of the others is not said of that one."""
 MAX_TRIALS = 20_000
 """Requests per workload and port; above it conditions are no longer tried each with each other."""
+INCOMPLETE = "too many conditions to try each with each other"
+"""Why what such `Trials` show may not be all."""
 
 _FIELDS = {
     "source": {

@@ -14,10 +14,10 @@ from ...model.security import transport as wire
 from ...model.security.matrix import describe
 from ...model.security.requests import ALLOW, UNKNOWN, Request
 from ...model.security.transport import MTLS, PLAINTEXT, ServerPort, connect
-from ..verify.checks.policies import OwnPolicies
 from ..verify.dumps import ProxyDump, ProxyDumps
 from ..verify.findings import Finding, failed, passed, unknown
 from ..verify.picture import Picture, SeenPod
+from ..verify.policies.own import OwnPolicies
 
 
 def transport(picture: Picture, caller: SeenPod, destination: Service, port: Port) -> list[Finding]:

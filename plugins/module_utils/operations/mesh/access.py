@@ -20,7 +20,7 @@ from ...model.catalogue.mesh import Catalogue
 from ...model.catalogue.services import Service
 from ...model.objects.egress import egress_objects
 from ...model.security.authorization import PolicyIndex
-from ...model.security.classes import ANY_OTHER_PORT, WorkloadPort, named_ports, trials
+from ...model.security.classes import ANY_OTHER_PORT, INCOMPLETE, WorkloadPort, named_ports, trials
 from ...model.security.matrix import CLOSES, OPENS, Difference, caller_of, flips, request_of
 from ...model.security.pods import read_pod
 from ...words import some_of
@@ -129,7 +129,7 @@ def _changes(
                 issuers=None,
             )
             if not tried.complete:
-                what = f"{workload.namespace}/{workload.name} has too many conditions to try each with each"
+                what = f"{workload.namespace}/{workload.name} has {INCOMPLETE}"
                 context.warn(f"cannot tell all that the run opens: {what}")
             for flip in flips(then, now, tried.requests):
                 told.setdefault((flip.kind, flip.decision.policy), flip)

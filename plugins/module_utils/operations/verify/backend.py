@@ -29,7 +29,7 @@ from .cells import Cells, sent_by, sent_through
 from .checks.gateways import GatewayResult
 from .dumps import read_proxies
 from .findings import TITLES, Finding, Findings, not_tested, passed, unknown
-from .gateway_channels import GatewayCheck
+from .gateways.check import GatewayCheck
 from .judge import Judge
 from .ledger import Answered, Outcome, draw_up
 from .live_objects import DECIDED_BY, LiveObjects, read_live_objects

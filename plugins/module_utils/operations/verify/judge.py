@@ -18,18 +18,18 @@ from ...model.security.requests import Request
 from .cells import Cells
 from .checks.injection import check_pods
 from .checks.mtls import InboundState, check_listeners, check_modes
-from .checks.mtls_callers import check_callers
-from .checks.mtls_certificates import MeshRoots, Served, check_certificates
 from .checks.objects import check_objects
 from .checks.openings import stated_openings
 from .checks.policies import check_policies
-from .checks.policies_egress import check_egress
 from .checks.routes import check_proxy_routes, check_virtual_services
 from .checks.sync import check_decisions, check_policies_held, check_sync
 from .dumps import NEED_CERTIFICATES, ProxyDumps
 from .findings import Finding, passed, unknown
+from .mtls.callers import check_callers
+from .mtls.certificates import MeshRoots, Served, check_certificates
 from .options import VerifyOptions
 from .picture import Picture, SeenPod
+from .policies.egress import check_egress
 from .surroundings import Surroundings
 
 TRIED = 240

@@ -129,7 +129,7 @@ def test_a_port_that_a_policy_alone_names_is_tried(run: Run) -> None:
 def test_conditions_that_are_too_many_are_told(run: Run) -> None:
     condition = [{"key": f"request.headers[x-{number}]", "values": ["a"]} for number in range(30)]
     run(None, team_policy(rules=[{"when": condition}]))
-    told = "cannot tell all that the run opens: shop/web has too many conditions to try each with each"
+    told = "cannot tell all that the run opens: shop/web has too many conditions to try each with each other"
     assert told in run.warnings
 
 

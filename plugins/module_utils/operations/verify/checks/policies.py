@@ -4,9 +4,8 @@
 """Check who may call whom: what all live AuthorizationPolicies decide, against what the catalogue states.
 
 Cell by cell: every identity that matters, port, method and path of every workload of the mesh's
-namespaces, also
-of those that the catalogue does not know. What differs is told once for each object that makes the
-difference.
+namespaces, also of those that the catalogue does not know. What differs is told once for each object that
+makes the difference.
 """
 
 from __future__ import annotations
@@ -15,13 +14,11 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from ....equality import same
-from ....fields import mapping_at, name_of, namespace_of
-from ....model.catalogue.services import Service
+from ....fields import name_of, namespace_of
 from ....model.objects.authorization_policies import authorization_objects
-from ....model.objects.egress import egress_objects
-from ....model.objects.names import DEFAULT_DENY, service_policy_name
+from ....model.objects.names import DEFAULT_DENY
 from ....model.security import matrix
+from ....model.security.classes import INCOMPLETE
 from ....model.security.matrix import CLOSES, OPENS, UNSURE, Cell, Difference
 from ....model.security.requests import ALLOW, Request
 from ....model.security.witnesses import FILLERS
@@ -29,10 +26,8 @@ from ....object_id import object_id
 from ....words import some_of
 from ..cells import Cells
 from ..findings import Finding, failed, passed, unknown
-from ..live_objects import REVISION
 from ..picture import Picture, SeenPod
-
-INCOMPLETE = "too many conditions to try each with each other"
+from ..policies.own import OwnPolicies
 
 
 @dataclasses.dataclass(slots=True)
@@ -44,54 +39,6 @@ class _Cause:
     reason: str
     examples: dict[str, Request] = dataclasses.field(default_factory=dict)
     cells: int = 0
-
-
-class OwnPolicies:
-    """The policies that the catalogue computes, beside those that live under their names."""
-
-    def __init__(self, picture: Picture) -> None:
-        computed = [*authorization_objects(picture.catalogue), *egress_objects(picture.catalogue)]
-        self._computed = {object_id(item): item for item in computed}
-        self._live = {object_id(item): item for item in picture.live.of("AuthorizationPolicy")}
-        self._read = {object_id(item) for item in picture.live.in_force("AuthorizationPolicy")}
-
-    def fault(self, name: str) -> str:
-        """How a computed policy is not there as computed, as half a sentence; ``""`` when it is, or is not
-        ours."""
-        computed = self._computed.get(name)
-        if computed is None:
-            return ""
-        live = self._live.get(name)
-        if live is None:
-            return "is missing"
-        if name not in self._read:
-            return f"is read by no istiod (label {REVISION})"
-        return (
-            "" if same(computed["spec"], mapping_at(live, "spec")) else "is not as the catalogue computes it"
-        )
-
-    def guards(self, service: Service) -> bool:
-        """Whether the catalogue computes anything that keeps somebody out of a service."""
-        name = f"AuthorizationPolicy {service.namespace}/{service_policy_name(service.name)}"
-        return name in self._computed or self.guards_rest_of(service.namespace)
-
-    def guards_rest_of(self, namespace: str) -> bool:
-        """Whether the catalogue computes a default deny for a namespace."""
-        return f"AuthorizationPolicy {namespace}/{DEFAULT_DENY}" in self._computed
-
-    def culprit(self, namespace: str, service: str) -> tuple[str, str]:
-        """Which own policy of a workload is not as computed.
-
-        :param service: its name, ``""`` for a workload beside the catalogue.
-        :returns: the object and its fault; two empty texts when there is none.
-        """
-        names = [service_policy_name(service)] if service else []
-        for name in (*names, DEFAULT_DENY):
-            subject = f"AuthorizationPolicy {namespace}/{name}"
-            fault = self.fault(subject)
-            if fault:
-                return subject, fault
-        return "", ""
 
 
 def check_policies(picture: Picture, cells: Cells) -> list[Finding]:

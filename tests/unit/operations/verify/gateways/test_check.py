@@ -17,21 +17,23 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods
     Identity,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import leaf_fingerprint
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import gateway_channels
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.channels import (
     DirectChannel,
     ProbeChannel,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.gateways import (
+    check as gateway_channels,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.live_objects import (
     LiveObjects,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.options import VerifyOptions
 
-from ...support import certificates
-from ...support.certificates import certificate, ec_key, pem
-from ...support.clock import FakeClock
-from ...support.cluster import FakeCluster
-from .builders import GATEWAY, item, pod, service
+from ....support import certificates
+from ....support.certificates import certificate, ec_key, pem
+from ....support.clock import FakeClock
+from ....support.cluster import FakeCluster
+from ..builders import GATEWAY, item, pod, service
 
 RAW = {
     "mesh_name": "shop",

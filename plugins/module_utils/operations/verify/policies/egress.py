@@ -12,13 +12,13 @@ from ....kube.pods import has_labels, is_active
 from ....model.catalogue.mesh import EgressGateway
 from ....model.objects.egress import egress_objects
 from ....model.security.authorization import Policy, WorkloadPolicies
-from ....model.security.classes import WorkloadPort, trials
+from ....model.security.classes import INCOMPLETE, WorkloadPort, trials
 from ....model.security.matrix import CLOSES, OPENS, describe, flips
 from ....object_id import object_id
 from ....verdicts import PASS
 from ..findings import Finding, failed, passed, unknown
 from ..picture import Picture
-from .policies import INCOMPLETE, OwnPolicies
+from .own import OwnPolicies
 
 
 def check_egress(picture: Picture) -> list[Finding]:

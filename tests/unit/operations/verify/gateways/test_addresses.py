@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.gateway_addresses import (
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.gateways.addresses import (
     addresses,
     no_address,
 )
 
-from .builders import GATEWAY, catalogue, item, pod, service
+from ..builders import GATEWAY, catalogue, item, pod, service
 
 MESH = catalogue(
     service("web", exposed=[{"gateway": "public", "host": "api.example.com", "path": "/"}]),

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...fields import mapping_at, name_of
-from ...kube.pods import has_labels, trouble
-from ...kube.services import read_addresses
-from ...model.catalogue.mesh import Gateway, Server
+from ....fields import mapping_at, name_of
+from ....kube.pods import has_labels, trouble
+from ....kube.services import read_addresses
+from ....model.catalogue.mesh import Gateway, Server
 
 
 def addresses(

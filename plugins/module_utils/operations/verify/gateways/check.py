@@ -9,14 +9,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...errors import ApiError
-from ...istio.probe.pods import Answer, HttpCall, Identity
-from ...istio.proxy.handshake import UnreachableError
-from ...kube.client import KubeClient
-from ...kube.clock import Clock
-from ...model.catalogue.mesh import Gateway, Server
-from ...model.certificates.pem import first_fingerprint
-from ...model.certificates.served import (
+from ....errors import ApiError
+from ....istio.probe.pods import Answer, HttpCall, Identity
+from ....istio.proxy.handshake import UnreachableError
+from ....kube.client import KubeClient
+from ....kube.clock import Clock
+from ....model.catalogue.mesh import Gateway, Server
+from ....model.certificates.pem import first_fingerprint
+from ....model.certificates.served import (
     ASKING_MODES,
     AUTHORITY_KEY,
     CERTIFICATE_KEY,
@@ -24,9 +24,9 @@ from ...model.certificates.served import (
     served_authority,
     served_pair,
 )
-from ...model.reading.values import CA_SUFFIX
-from .channels import DirectChannel, ProbeChannel
-from .checks.gateways import (
+from ....model.reading.values import CA_SUFFIX
+from ..channels import DirectChannel, ProbeChannel
+from ..checks.gateways import (
     Channel,
     GatewayFacts,
     GatewayResult,
@@ -34,10 +34,10 @@ from .checks.gateways import (
     named_servers,
     planned_calls,
 )
-from .gateway_addresses import addresses, no_address
-from .live_objects import LiveObjects
-from .options import VerifyOptions
-from .probes import Probes
+from ..live_objects import LiveObjects
+from ..options import VerifyOptions
+from ..probes import Probes
+from .addresses import addresses, no_address
 
 
 class GatewayCheck:
@@ -191,8 +191,8 @@ def pair_fault(chain: bytes, key: bytes) -> str:
     if not first_fingerprint(chain):
         return f"holds no certificate in {CERTIFICATE_KEY} or cert"
     try:
-        from ...model.certificates.pem import UnreadableError
-        from ...model.certificates.x509 import read_chain, read_key, same_key
+        from ....model.certificates.pem import UnreadableError
+        from ....model.certificates.x509 import read_chain, read_key, same_key
     except ImportError:
         return ""
     try:
