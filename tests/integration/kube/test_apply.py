@@ -78,7 +78,7 @@ class TestRequests:
             }
 
         def counted():
-            """What one run asks for. The garbage collector, too, lists kinds whose definitions are new."""
+            """What one run asks for. Controllers list, too: what a namespace holds that goes, new kinds."""
             before = served()
             run(definition=wanted)
             after = served()
@@ -87,7 +87,9 @@ class TestRequests:
         first = counted()
         assert first.pop("LIST") >= 5
         assert first == {"APPLY": 15}
-        again = [counted() for _unused in range(3)]
+        again = [counted()]
+        while {"LIST": 5} not in again and len(again) < 30:  # until no controller has anything to do
+            again.append(counted())
         assert {"LIST": 5} in again, again
         assert all(set(found) == {"LIST"} for found in again)
 
