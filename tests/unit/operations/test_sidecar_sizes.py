@@ -68,6 +68,7 @@ def test_a_size_that_differs_is_set_and_the_rest_stays() -> None:
     live = cluster.find("Deployment", "web", "shop")
     assert live is not None
     assert live["spec"]["template"]["metadata"]["annotations"] == {"other": "stays", CPU: "50m"}
+    assert "annotations" not in live["metadata"], "who has no name leaves no mark"
     (diff,) = result["diff"]
     assert diff["before"]["spec"]["template"]["metadata"]["annotations"] == {"other": "stays"}
     assert run(cluster, catalogue(cpu="50m")) == {"changed": False, "objects": [], "diff": []}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 Obj = Mapping[str, Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Place:
     """One namespace.
 
@@ -34,30 +35,34 @@ class Place:
     unread: str = ""
     services: Mapping[str, Obj] = dataclasses.field(default_factory=dict)
     pods: Sequence[Obj] = ()
-    _by_label: dict[tuple[str, str], list[Obj]] = dataclasses.field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-    _by_selector: dict[tuple[str, str], list[str]] = dataclasses.field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+
+    @functools.cached_property
+    def _by_label(self) -> dict[tuple[str, str], list[Obj]]:
+        """Pods by each of their labels."""
+        found: dict[tuple[str, str], list[Obj]] = {}
+        for pod in self.pods:
+            for pair in labels_of(pod).items():
+                found.setdefault(pair, []).append(pod)
+        return found
+
+    @functools.cached_property
+    def _by_selector(self) -> dict[tuple[str, str], list[str]]:
+        """Services by the first label that they select by."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for name, service in self.services.items():
+            for pair in list(selector_of(service).items())[:1]:
+                found.setdefault(pair, []).append(name)
+        return found
 
     def selected(self, labels: Mapping[str, str]) -> list[Obj]:
         """Its pods with all of ``labels``. :returns: in the order of their names."""
         if not labels:
             return list(self.pods)
-        if not self._by_label:
-            for pod in self.pods:
-                for pair in labels_of(pod).items():
-                    self._by_label.setdefault(pair, []).append(pod)
         fewest = min((self._by_label.get(pair, []) for pair in labels.items()), key=len)
         return [pod for pod in fewest if has_labels(pod, labels)]
 
     def selecting(self, pods: Iterable[Obj]) -> list[Obj]:
         """The Services that select one of some pods. :returns: in the order of ``services``."""
-        if not self._by_selector:
-            for name, service in self.services.items():
-                for pair in list(selector_of(service).items())[:1]:
-                    self._by_selector.setdefault(pair, []).append(name)
         found = {
             name
             for pod in pods

@@ -47,6 +47,19 @@ def test_a_url_is_a_gateway_with_a_certificate_a_route_and_what_grafana_is_told(
     assert {made[kind]["metadata"]["namespace"] for kind in ("Gateway", "VirtualService")} == {"monitoring"}
 
 
+def test_grafana_is_told_one_url_beside_what_else_it_is_told() -> None:
+    told = copy.deepcopy(GRAFANA)
+    told["spec"]["template"]["spec"]["containers"][0]["env"] = [
+        {"name": "GF_SERVER_ROOT_URL", "value": "http://old.example.com"},
+        {"name": "GF_LOG_LEVEL", "value": "warn"},
+    ]
+    made = by_kind(reachable([told, SERVICE], "grafana", access({"grafana": URL}), NAMESPACE))
+    assert made["Deployment"]["spec"]["template"]["spec"]["containers"][0]["env"] == [
+        {"name": "GF_LOG_LEVEL", "value": "warn"},
+        {"name": "GF_SERVER_ROOT_URL", "value": "https://grafana.example.com/"},
+    ]
+
+
 def test_kiali_makes_its_links_from_the_url_and_starts_anew_for_it() -> None:
     url = {"kiali": {**URL, "host": "kiali.example.com", "selector": {"app": "edge"}}}
     plain = made_safe([KIALI_MAP, KIALI], "kiali", Safety(), ALL, NAMESPACE)

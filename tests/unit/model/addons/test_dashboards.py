@@ -109,6 +109,13 @@ def test_what_grafana_would_tell_in_its_log_alone(files: dict[str, str], said: s
     assert any(said in str(problem) for problem in check_dashboards(files)), check_dashboards(files)
 
 
+@pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
+def test_a_configmap_holds_so_much(more: int, *, fits: bool) -> None:
+    frame = len(json.dumps({"title": ""}))
+    files = {"a.json": json.dumps({"title": "x" * (LARGEST - frame + more)})}
+    assert (check_dashboards(files) == []) is fits
+
+
 def test_good_ones_and_none() -> None:
     assert check_dashboards(FILES) == check_dashboards({}) == []
     assert check_dashboards({"a.json": '{"title": "x"}', "b.json": '{"title": "x"}'}) == []

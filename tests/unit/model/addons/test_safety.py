@@ -124,6 +124,12 @@ def test_kiali_is_told_of_nothing_that_is_not_there() -> None:
     }  # fmt: skip
 
 
+def test_kiali_is_told_to_look_for_no_grafana_that_is_not_there_and_of_nothing_else() -> None:
+    bare = {**KIALI_MAP, "data": {"config.yaml": "external_services: {}\n# login_token\n"}}
+    settings, _kiali = made_safe([bare, KIALI], "kiali", Safety(), ["kiali"], NAMESPACE)
+    assert json.loads(settings["data"]["config.yaml"])["external_services"] == {"grafana": {"enabled": False}}
+
+
 def test_a_configuration_of_kiali_that_is_none_is_refused() -> None:
     broken = {**KIALI_MAP, "data": {"config.yaml": "- login_token\n- external_services\n"}}
     with pytest.raises(InputError, match=r"ConfigMap istio-system/kiali data\.config\.yaml.*is no mapping"):
@@ -192,12 +198,26 @@ def test_an_addon_may_stay_as_its_source_has_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"storage": {"prometheus": "much"}}, {"resources": {"prometheus": {"cpu": 1}}}]
+    "given",
+    [
+        {"storage": {"prometheus": "much"}},
+        {"resources": {"prometheus": {"cpu": 1}}},
+        {"resources": {"prometheus": {"requests": {}, "limits": {}, "claims": []}}},
+        {"resources": {"prometheus": ["requests"]}},
+        {"resources": {"prometheus": None}},
+    ],
 )
 def test_sizes_that_are_none_are_refused(given: dict[str, Any]) -> None:
     nothing: dict[str, Any] = {"as_released": [], "retention": {}, "storage": {}, "resources": {}}
     with pytest.raises(InputError, match=r"addons_(storage|resources)\.prometheus"):
         Safety.from_params({**nothing, **given})
+
+
+@pytest.mark.parametrize("parts", [(), ("requests",), ("limits",), ("requests", "limits")])
+def test_resources_have_requests_or_limits_or_both(parts: tuple[str, ...]) -> None:
+    given = {"prometheus": {part: {"cpu": "1"} for part in parts}}
+    read = Safety.from_params({"as_released": [], "retention": {}, "storage": {}, "resources": given})
+    assert read.resources == given
 
 
 @pytest.mark.parametrize("kind", ["Job", "Deployment", "StatefulSet", "DaemonSet"])

@@ -106,6 +106,30 @@ def test_a_good_one_is_taken(good: Bundle) -> None:
     assert check_bundle(good, NOW) == []
 
 
+def unreadable(subject: x509.Name) -> x509.Certificate:
+    """A CA whose basic constraints are no ASN.1."""
+    broken = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.19"), b"\x01")
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(name("mesh root"))
+        .public_key(KEY.public_key())
+        .serial_number(0xABC)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + 700 * DAY)
+        .add_extension(broken, critical=True)
+        .sign(ROOT_KEY, hashes.SHA256())
+    )
+
+
+@pytest.mark.parametrize(
+    ("subject", "called"), [(name("mesh CA"), "CN=mesh CA"), (x509.Name([]), "serial abc")]
+)
+def test_extensions_that_are_none_are_told_with_whose_they_are(subject: x509.Name, called: str) -> None:
+    told = [(fault.rule, fault.message) for fault in check_bundle(bundle(unreadable(subject)), NOW)]
+    assert ("certificate", f"{called} has extensions that cannot be parsed") in told
+
+
 MIDDLE_KEY = ec_key()
 MIDDLE = authority("middle", MIDDLE_KEY, levels=1)
 BELOW = authority(issuer=("middle", MIDDLE_KEY), end=NOW + 600 * DAY)

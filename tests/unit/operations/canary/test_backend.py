@@ -535,6 +535,21 @@ def test_info_tells_what_is_known(world: World) -> None:
     assert result["active"] == []
 
 
+def test_info_names_the_rollouts_that_go_on(world: World) -> None:
+    params = {"kubeconfig": {}, "catalogue": copy.deepcopy(CATALOGUE), "services": []}
+    active: list[list[str]] = []
+
+    def look(_line: str = "") -> None:
+        context = Context(connect=world.connect, clock=world.shop.clock)
+        active.append(canary_info.run(params, context)["active"])
+
+    world.progress = look
+    world()
+    look()
+    assert [f"{NAMESPACE}/{SERVICE}"] in active
+    assert active[-1] == []
+
+
 def status(world: World, *names: str) -> dict[str, Any]:
     params = {"kubeconfig": {}, "catalogue": copy.deepcopy(CATALOGUE), "services": list(names)}
     return canary_info.run(params, Context(connect=world.connect))

@@ -264,6 +264,29 @@ def test_a_phase_without_requests_passes_while_its_pods_are_ready() -> None:
     assert Watched(DARK).watch._measure() is None
 
 
+@pytest.mark.parametrize(
+    ("phase", "variants", "routes", "foreign", "judged"),
+    [
+        (TEN, [], [], "", True),
+        (TEN, ["v3"], ["v1"], "", True),
+        (TEN, ["v2"], [], "", False),  # an A/B test sends it requests, too
+        (TEN, [], ["v2"], "", False),
+        (TEN, [], [], "their-routes", False),  # nobody knows what else leads to it
+        (ALL, [], [], "", False),
+        (DARK, [], [], "", False),
+    ],
+)
+def test_the_share_is_judged_where_the_split_alone_brings_requests(
+    phase: Any, variants: list[str], routes: list[str], foreign: str, *, judged: bool
+) -> None:
+    watched = Watched(phase, routes=foreign)
+    to = {name: [SimpleNamespace(to=one) for one in ones] for name, ones in
+          (("variants", variants), ("routes", routes))}  # fmt: skip
+    watched.rollout.options.service = SimpleNamespace(**to)
+    found = watched.watch._judge_split([window(100, 900, phase.number)])
+    assert [one.gate for one in found] == ["share"] * judged
+
+
 def test_a_look_that_has_a_problem_measures_nothing() -> None:
     found = Watched().watch._answer(Answer(Measurement(1.0, {}, problem="down"), done=True))
     assert found is not None

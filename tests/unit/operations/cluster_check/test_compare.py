@@ -295,6 +295,19 @@ def test_what_is_probably_not_meant_is_only_told(name: str) -> None:
     assert [text for text in found.notes if sentence in text], found.notes
 
 
+def test_versions_are_not_told_as_wrong_once_more_where_the_labels_are() -> None:
+    def versions(raw: Obj) -> int:
+        found = compared(raw=raw)
+        return sum("cluster-version" in str(one) for one in (*found.cuts, *found.notes))
+
+    assert versions(catalogue(labels={"app": "apis"})) == 0
+    assert versions(catalogue()) == 1
+    beyond = pod("apis-b", labels={"app": "api", "version": "v3"})
+    narrow = kube_service("api", selector={"app": "api", "version": "v1"})
+    found = compared(lambda cluster: (cluster.put(narrow), cluster.put(beyond)))
+    assert ["also selects pods" in note or "cluster-version" in note for note in found.notes] == [True, True]
+
+
 def test_a_named_target_port_is_resolved_in_the_pods() -> None:
     def change(cluster: FakeCluster) -> None:
         cluster.put(kube_service("api", ports=[{"name": "http", "port": 3000, "targetPort": "web"}]))

@@ -749,6 +749,14 @@ def test_an_empty_namespace_that_may_not_be_asked_for_counts_as_there() -> None:
         with_status(500)
 
 
+@pytest.mark.parametrize("kind", ["Service", "Pod"])
+def test_a_namespace_that_holds_anything_is_not_asked_for(kind: str) -> None:
+    """Not everybody may ask for namespaces, and what is in one says that it is there."""
+    cluster = FakeCluster(*(one for one in shop() if one["kind"] in ("Namespace", kind)))
+    cluster.fail("get", "Namespace", 500, times=9)
+    assert compare(cluster, parse_catalogue(minimal())) is not None
+
+
 @pytest.mark.parametrize("field", ["kind", "apiVersion", "namespace"])
 def test_only_services_of_the_same_place_come_with_the_run(field: str) -> None:
     obj = kube_service("api")

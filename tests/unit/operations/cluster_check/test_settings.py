@@ -229,6 +229,8 @@ def test_the_cluster_domain_stands_in_the_injectors_values() -> None:
     fits = config_maps({}, **{"global": {"proxy": {"clusterDomain": "a.example"}}})
     assert live(raw, *fits).cuts == []
     assert len(live(raw, *config_maps({})).cuts) == 1, "the default is cluster.local"
+    config, _injector = config_maps({})
+    assert live(raw, config).cuts == [], "an injector that was not found says nothing"
 
 
 PROVIDERS = [

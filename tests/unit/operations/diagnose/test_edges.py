@@ -15,8 +15,15 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.requests import Request
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend, callee
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.steps import call_of
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.steps import (
+    call_of,
+    with_steps,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.symptom import Symptom
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.findings import (
+    failed,
+    passed,
+)
 
 from ...support.catalogues import minimal
 from ...support.clock import FakeClock
@@ -37,6 +44,24 @@ def with_raw(mesh: Mesh, raw: dict[str, Any], **params: Any) -> dict[str, Any]:
     given = {"source": "web", "destination": "cart", "method": "GET", "path": "/", "port": "", **params}
     context = Context(connect=reaching(mesh), clock=FakeClock())
     return backend.run({"catalogue": raw, "kubeconfig": {}, **given}, context)
+
+
+@pytest.mark.parametrize(
+    ("check", "family", "remedy"),
+    [
+        ("injection", "injection", "see docs/guides/diagnose.md"),
+        ("pods", "injection", "see docs/guides/diagnose.md"),
+        ("caller", "injection", "see docs/guides/diagnose.md"),
+        ("port", "routing", "see docs/guides/diagnose.md"),
+        ("mtls", "security", "mtls: of the service in mesh_services"),
+        ("policies", "security", "ansible-playbook servicemesh.istio.mesh"),
+        ("authorization", "security", "callers: of the service in mesh_services"),
+    ],
+)
+def test_a_step_that_fails_is_a_cause_of_a_family_with_a_remedy(check: str, family: str, remedy: str) -> None:
+    (cause,) = with_steps([], [failed(check, "shop/cart", "is wrong"), passed(check, "shop/web", "is right")])
+    assert (cause.family, cause.object, cause.said) == (family, "Service shop/cart", "is wrong")
+    assert cause.remedy.startswith(remedy)
 
 
 # -- transport -----------------------------------------------------------------------------------------------

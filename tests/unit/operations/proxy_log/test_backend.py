@@ -59,6 +59,14 @@ def test_requests_are_logged_and_the_log_is_off_again() -> None:
     assert not lease["spec"]["holderIdentity"]
 
 
+def test_a_connection_without_requests_is_told_by_its_server_name() -> None:
+    mesh = LoggingMesh()
+    stream = GOOD.replace('"GET /x HTTP/1.1" 200', '"- - -" 0').replace("- default", "db.example.com default")
+    mesh.texts["api-1"] = stream
+    (line,) = mesh.run(seconds=30)["log"]["lines"]
+    assert line == "api-1: in 0 connection db.example.com 3 ms"
+
+
 def test_the_telemetry_is_ours_and_selects_the_workload_alone() -> None:
     mesh = LoggingMesh()
     made: list[dict[str, Any]] = []

@@ -73,8 +73,15 @@ class TestShortForm:
         found = run(cluster, state="absent", kind="ConfigMap", name="a", namespace="shop")
         assert found["objects"] == [{"id": "ConfigMap shop/a", "action": "deleted"}]
         assert not run(cluster, state="absent", kind="ConfigMap", name="a", namespace="shop")["changed"]
+        made = run(cluster, kind="ConfigMap", name="a", namespace="shop")
+        assert made["objects"] == [{"id": "ConfigMap shop/a", "action": "created"}]
         made = run(cluster, kind="Namespace", name="other")
         assert made["objects"] == [{"id": "Namespace other", "action": "created"}]
+
+    def test_what_has_no_namespace_is_not_looked_for_in_one(self, cluster: FakeCluster) -> None:
+        with pytest.raises(InputError, match="Namespace"):
+            run(cluster, kind="Namespace", name="other", namespace="shop")
+        assert cluster.writes == []
 
     def test_another_api_version(self, cluster: FakeCluster) -> None:
         deployment = {**config_map("d"), "apiVersion": "apps/v1", "kind": "Deployment"}

@@ -577,7 +577,7 @@ def test_a_second_report_says_what_changed_and_ends_the_first(mesh: Mesh, tmp_pa
         mesh.put(one)
     second = run(mesh, verify, report_path=str(path), lines=lines)
     after = json.loads(path.read_text())
-    assert after["previous_sha256"] == before["sha256"]
+    assert (after["kubernetes"], after["previous_sha256"]) == ("v1.36.0", before["sha256"])
     assert "mtls PeerAuthentication shop/loose: fail" in second["changes"]["new"]
     assert second["changes"]["objects_changed"] == [
         "PeerAuthentication shop/loose",

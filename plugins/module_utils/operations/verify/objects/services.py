@@ -49,7 +49,7 @@ def check_services(ours: Ours) -> Iterator[Finding]:
 def _hidden(ours: Ours, service: Service) -> Iterator[Finding]:
     """Callers that no proxy tells of a Service call its address as if it were outside of the mesh."""
     live = ours.picture.live.find("Service", service.namespace, service.name)
-    told = annotations_of(live).get(EXPORT_TO, "") if live else ""
+    told = annotations_of(live).get(EXPORT_TO, "")
     exported = {word.strip() for word in told.split(",")} - {""}
     if not exported or EVERYONE in exported:
         return

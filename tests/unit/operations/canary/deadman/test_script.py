@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +20,46 @@ TASK: dict[str, Any] = {
     "annotation": "servicemesh.istio/fence",
     "write": {"query": "fieldManager=m", "content_type": "json", "object": {"metadata": {}, "spec": {}}},
 }
+
+
+def test_a_request_goes_to_the_api_server_as_the_pods_own_account(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sent: list[Any] = []
+
+    class Connection:
+        def __init__(self, host: str, port: int, **options: Any) -> None:
+            sent.append((host, port, options["context"]))
+
+        def request(self, *request: Any) -> None:
+            sent.append(request)
+
+        def getresponse(self) -> Any:
+            return SimpleNamespace(status=201, read=lambda: b'{"kind": "Lease"}')
+
+        def close(self) -> None:
+            sent.append("closed")
+
+    trust = SimpleNamespace(verify_flags=ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_TRUSTED_FIRST)
+    (tmp_path / "token").write_text("tok")
+    monkeypatch.setattr(script, "ACCOUNT", str(tmp_path))
+    monkeypatch.setattr(script.ssl, "create_default_context", lambda cafile: sent.append(cafile) or trust)
+    monkeypatch.setattr(script.http.client, "HTTPSConnection", Connection)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.delenv("KUBERNETES_SERVICE_PORT", raising=False)
+    as_json = {"Authorization": "Bearer tok", "Content-Type": "application/json"}
+    as_patch = {**as_json, "Content-Type": "application/apply-patch+yaml"}
+    assert script.in_cluster("PUT", "/lease", {"a": 1}) == (201, {"kind": "Lease"})
+    assert script.in_cluster("GET", "/lease") == (201, {"kind": "Lease"})
+    script.in_cluster("PATCH", "/routes", {}, content_type="application/apply-patch+yaml")
+    assert sent[:2] == [f"{tmp_path}/ca.crt", ("10.0.0.1", 443, trust)]
+    assert trust.verify_flags == ssl.VERIFY_X509_TRUSTED_FIRST
+    assert [one for one in sent if one[0] in ("PUT", "GET", "PATCH")] == [
+        ("PUT", "/lease", '{"a": 1}', as_json),
+        ("GET", "/lease", None, as_json),
+        ("PATCH", "/routes", "{}", as_patch),
+    ]
+    assert sent.count("closed") == 3
 
 
 @pytest.mark.parametrize(

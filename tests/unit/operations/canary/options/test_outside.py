@@ -121,6 +121,8 @@ def test_what_a_fail_does_where_nobody_says_it(when: list[str], usual: OnFail) -
         (URL, {"headers": {"X": "a\nb"}}, "gates[0].headers: the value of 'X' holds a line break"),
         (URL, {"headers": {"a b": "c"}}, "gates[0].headers: is 'a b', not a header name"),
         (URL, {"headers": {"X": ["a"]}}, "gates[0].headers: 'X' is not name: text"),
+        (URL, {"headers": {"X": True}}, "gates[0].headers: 'X' is not name: text"),
+        (URL, {"headers": {7: "a"}}, "gates[0].headers: 7 is not name: text"),
         (URL, {"headers": {"Host": "other"}}, "gates[0].headers.Host: is set by the request itself"),
         (URL, {"headers": {"Idempotency-Key": "x"}}, "gates[0].headers.Idempotency-Key: is set by"),
         (URL, {"ca_cert": "/no/such/file"}, "gates[0].ca_cert: '/no/such/file': No such file or directory"),

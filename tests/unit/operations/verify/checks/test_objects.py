@@ -333,6 +333,20 @@ DOORS: dict[str, tuple[list[Obj], str, str]] = {
         "Ingress shop/door",
         "fail: leads from * (class istio) to shop/pay, past the catalogue",
     ),
+    "a Sidecar that keeps the mode": (
+        [
+            item(
+                "Sidecar",
+                "a",
+                {
+                    "workloadSelector": {"labels": {"app": "pay"}},
+                    "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"},
+                },
+            )
+        ],
+        "Sidecar shop/a",
+        "fail: decides for shop/pay instead of the catalogue's Sidecar",
+    ),
     "a Sidecar that lets a workload call anybody": (
         [
             item(
