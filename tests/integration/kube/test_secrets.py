@@ -85,15 +85,15 @@ class Watch:
                 names = {entry.name for entry in entries if entry.name.isdigit()}
             old &= names
             looks = {name: looks.get(name, 0) + 1 for name in names - old}
-            for name in names if turn % 100 == 0 else looks:
+            for name in names if turn % 40 == 0 else looks:
                 try:
                     text = Path(f"/proc/{name}/cmdline").read_bytes()
                 except OSError:
                     continue
                 if any(word in text for word in self._words):
                     self.seen.add(text.replace(b"\0", b" ").decode("utf-8", "replace"))
-            old |= {name for name, count in looks.items() if count > 100}
-            time.sleep(0.01)
+            old |= {name for name, count in looks.items() if count > 40}
+            time.sleep(0.025)  # a program that is handed a secret takes longer to start
 
 
 def left_behind(directory: Path) -> list[str]:
