@@ -31,7 +31,7 @@ SERVICES: Mapping[str, tuple[str, int]] = {"grafana": ("grafana", 3000), KIALI: 
 OPEN = ("jaeger", "loki", "prometheus")
 _SPANS = (4317, 4318, 9411)
 """Where proxies of any namespace send traces to (OTLP and Zipkin)."""
-_PEER = frozenset(("ipBlock", "namespaceSelector", "podSelector"))
+_SELECTORS = frozenset(("namespaceSelector", "podSelector"))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,8 +105,9 @@ def _peers(where: str, peers: Any, problems: Problems) -> list[Mapping[str, Any]
         problems.add(where, "is no list of peers", "peers")
         return []
     for index, peer in enumerate(peers):
-        if not isinstance(peer, Mapping) or not peer or not set(peer) <= _PEER:
-            message = f"is no peer of a NetworkPolicy ({', '.join(sorted(_PEER))})"
+        keys = set(peer) if isinstance(peer, Mapping) else set()
+        if keys != {"ipBlock"} and not (keys and keys <= _SELECTORS):
+            message = "is no peer of a NetworkPolicy: ipBlock alone, or namespaceSelector and podSelector"
             problems.add(f"{where}[{index}]", message, "peers")
     return peers
 

@@ -92,8 +92,6 @@ def _meeting(
     service: Service, other: Obj, pods: Sequence[Obj]
 ) -> Iterator[tuple[int, Port, Mapping[str, Any]]]:
     for entry in mappings_at(other, "spec", "ports"):
-        if (entry.get("protocol") or "TCP") != "TCP":
-            continue
         targets = {target_of(entry, pod) for pod in pods}
         for index, port in enumerate(service.ports):
             if port.target_port in targets:

@@ -169,7 +169,7 @@ def external_names(catalogue: Catalogue, places: Mapping[str, Place]) -> list[Di
     found = []
     for place in places.values():
         for service in place.services.values():
-            target = text_at(service, "spec", "externalName").rstrip(".")
+            target = text_at(service, "spec", "externalName").removesuffix(".")
             if text_at(service, "spec", "type") == "ExternalName" and target in hosts:
                 message = (
                     f"{object_id(service)} of type ExternalName stands for {target}: calls through that name "

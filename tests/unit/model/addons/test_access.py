@@ -144,12 +144,24 @@ def test_a_policy_lets_in_what_is_known_to_need_it_and_who_is_named() -> None:
         ({}, {"grafana": {}}, "addons_network_policies.grafana: is no list"),
         ({}, {"grafana": [{"cidr": "10.0.0.0/8"}]}, "addons_network_policies.grafana[0]: is no peer"),
         ({}, {"grafana": [{}]}, "addons_network_policies.grafana[0]: is no peer"),
+        ({}, {"grafana": ["10.0.0.0/8"]}, "addons_network_policies.grafana[0]: is no peer"),
+        ({}, {"grafana": [{"podSelector": {}, "x": 1}]}, "addons_network_policies.grafana[0]: is no peer"),
+        # The API server refuses it, too: may not specify both ipBlock and another peer.
+        ({}, {"grafana": [{"podSelector": {}, "ipBlock": {}}]}, "addons_network_policies.grafana[0]: is no"),
     ],
 )
 def test_what_is_refused(urls: Any, policies: Any, said: str) -> None:
     with pytest.raises(InputError) as caught:
         access(urls, policies)
     assert any(str(problem).startswith(said) for problem in caught.value.problems), caught.value.problems
+
+
+@pytest.mark.parametrize(
+    "keys", [["ipBlock"], ["namespaceSelector"], ["podSelector"], ["namespaceSelector", "podSelector"]]
+)
+def test_every_kind_of_peer_is_taken(keys: list[str]) -> None:
+    peer: dict[str, Any] = {key: {} for key in keys}
+    assert access(policies={"grafana": [peer]}).policies == {"grafana": [peer]}
 
 
 def test_a_url_for_what_lets_anybody_in_and_one_that_leads_nowhere_are_refused() -> None:

@@ -71,6 +71,13 @@ def test_providers_of_another_shape_are_refused(providers: str) -> None:
         with_dashboards([config, GRAFANA], FILES, NAMESPACE)
 
 
+@pytest.mark.parametrize("text", ["[]", "mine", "null", ""])
+def test_a_list_of_providers_that_is_no_mapping_is_refused(text: str) -> None:
+    config = {**CONFIG, "data": {"dashboardproviders.yaml": text}}
+    with pytest.raises(InputError, match=r"data\.dashboardproviders\.yaml: is no mapping"):
+        with_dashboards([config, GRAFANA], FILES, NAMESPACE)
+
+
 def test_a_workload_with_nothing_but_what_is_needed_mounts_them() -> None:
     grafana = copy.deepcopy(GRAFANA)
     grafana["spec"]["template"]["metadata"] = None
@@ -113,7 +120,8 @@ def test_what_grafana_would_tell_in_its_log_alone(files: dict[str, str], said: s
 def test_a_configmap_holds_so_much(more: int, *, fits: bool) -> None:
     frame = len(json.dumps({"title": ""}))
     files = {"a.json": json.dumps({"title": "x" * (LARGEST - frame + more)})}
-    assert (check_dashboards(files) == []) is fits
+    told = [] if fits else [f"addons_dashboards: are more than {LARGEST} bytes together (size)"]
+    assert [str(problem) for problem in check_dashboards(files)] == told
 
 
 def test_good_ones_and_none() -> None:

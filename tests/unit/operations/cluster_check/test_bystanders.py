@@ -124,6 +124,22 @@ def test_what_decides_over_calls_is_told(change: Change, said: str) -> None:
     assert notes(change) == [said]
 
 
+def test_its_own_service_and_companion_are_compared_elsewhere() -> None:
+    raw = minimal()
+    companion = {
+        "name": "api-pods",
+        "ports": [{"name": "peers", "number": 9, "target_port": 3000, "protocol": "http"}],
+    }
+    raw["mesh_services"][1]["headless"] = companion
+    cluster = FakeCluster(*shop())
+    api()(cluster)
+    ports = [{"name": "tcp-db", "port": 9, "targetPort": 3000}]
+    cluster.put(kube_service("api-pods", selector={"app": "api"}, ports=ports, clusterIP="None"))
+    found = compare(cluster, parse_catalogue(raw))
+    assert [text for text in (*found.notes, *map(str, found.cuts)) if ONE_WAY in text] == []
+    assert ["ports[0].protocol" in str(cut) for cut in found.cuts] == [True]
+
+
 QUIET: dict[str, Change] = {
     "nothing": lambda _cluster: None,
     "a pod without a sidecar yet": api(proxy=False),
@@ -134,6 +150,13 @@ QUIET: dict[str, Change] = {
     "one that says nothing": beside({"name": "x", "port": 9, "targetPort": 3000}),
     "one of another port": beside({"name": "tcp", "port": 9, "targetPort": 9000}),
     "one of another transport": beside({"name": "tcp", "port": 9, "targetPort": 3000, "protocol": "UDP"}),
+    "one of the same pods that asks for more of them": lambda cluster: cluster.put(
+        kube_service(
+            "other",
+            selector={"app": "api", "version": "v9"},
+            ports=[{"name": "tcp", "port": 9, "targetPort": 3000}],
+        )
+    ),
     "one of other pods": lambda cluster: cluster.put(
         kube_service("other", selector={"app": "web"}, ports=[{"name": "http", "port": 9, "targetPort": 9}])
     ),
