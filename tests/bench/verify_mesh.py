@@ -15,7 +15,10 @@ import time
 from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Identity
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import (
+    ProxyRoute,
+    VirtualHost,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.call_plan import plan_calls
@@ -125,7 +128,7 @@ def dump(services: int, replicas: int, number: int) -> ProxyDump:
             "3000",
             host,
             frozenset({host, f"{host}:3000"}),
-            (Route("split", f"ns{one % NAMESPACES}/s{one}", {f"outbound|3000|v1|{host}": 100.0}),),
+            (ProxyRoute("split", f"ns{one % NAMESPACES}/s{one}", {f"outbound|3000|v1|{host}": 100.0}),),
         )
         for one, host in hosts.items()
     )

@@ -392,6 +392,17 @@ def test_json_of_others_has_one_reader() -> None:
     assert found == own
 
 
+def test_a_class_has_its_name_alone() -> None:
+    """One word, one thing: of two classes of one name a reader, and an import, takes one for the other."""
+    homes: dict[str, list[str]] = {}
+    for path in sources():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(PLUGINS)))
+    told = ("ActionModule", "FilterModule", "ModuleDocFragment")  # the names that Ansible looks for
+    assert {name: found for name, found in homes.items() if len(found) > 1 and name not in told} == {}
+
+
 def test_every_init_is_empty() -> None:
     """What an `__init__.py` imports travels in the payload of every module below it."""
     assert [path for path in PLUGINS.rglob("__init__.py") if path.read_text()] == []

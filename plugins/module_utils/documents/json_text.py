@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from ..errors import InputError, Problem
-from .scalars import UnreadableError, has_half_pairs, real, whole
+from .scalars import UnreadableScalarError, has_half_pairs, real, whole
 from .yaml_events import MAX_DEPTH
 
 # Between two documents: white space, and the line that separates YAML documents.
@@ -40,7 +40,7 @@ def read_json(text: str, about: str) -> list[tuple[Any, int]] | None:
             line += text.count("\n", before, position)
         if _is_too_deep([value for value, _unused in found]) or has_half_pairs(text, found):
             raise _RefusedError
-    except (_RefusedError, UnreadableError, RecursionError):
+    except (_RefusedError, UnreadableScalarError, RecursionError):
         raise InputError([_problem(text, about)]) from None
     except ValueError:
         return None
@@ -145,6 +145,6 @@ def _problem(text: str, about: str) -> Problem:
 def _number_problem(text: str) -> str:
     try:
         real(text) if set(text) & set(".eE") else whole(text)
-    except UnreadableError as error:
+    except UnreadableScalarError as error:
         return str(error)
     return ""

@@ -13,7 +13,7 @@ FAILURE, ERROR, SKIPPED = "failure", "error", "skipped"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Case:
+class JunitCase:
     """One test case.
 
     :param group: what CI systems call its class. :param outcome: FAILURE, ERROR, SKIPPED, or ``""`` for a
@@ -27,7 +27,7 @@ class Case:
     kind: str = ""
 
 
-def junit(suite: str, cases: Sequence[Case]) -> str:
+def junit(suite: str, cases: Sequence[JunitCase]) -> str:
     """The document of one suite."""
     numbers = {
         outcome: sum(case.outcome == outcome for case in cases) for outcome in (FAILURE, ERROR, SKIPPED)
@@ -42,7 +42,7 @@ def junit(suite: str, cases: Sequence[Case]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _case(case: Case) -> str:
+def _case(case: JunitCase) -> str:
     begin = f"  <testcase classname={_attribute(case.group)} name={_attribute(case.name)}>"
     if not case.outcome:
         return f"{begin}<system-out>{escape(clean(case.message))}</system-out></testcase>"

@@ -31,7 +31,7 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 _MAX_DIGITS = 70
 
 
-class UnreadableError(ValueError):
+class UnreadableScalarError(ValueError):
     """A scalar that JSON or Kubernetes cannot hold as it is written. The text says why, without the value."""
 
 
@@ -46,7 +46,7 @@ def resolved(text: str) -> Any:
     if first not in "0123456789+-.":
         return text
     if text in _NOT_FINITE:
-        raise UnreadableError("is no number that JSON knows: put it in quotes")
+        raise UnreadableScalarError("is no number that JSON knows: put it in quotes")
     digits = text if first == "." else text.replace("_", "")
     found = _WHOLE.fullmatch(digits)
     if found is not None:
@@ -60,7 +60,7 @@ def whole(digits: str, base: int = 10) -> int:
     """A whole number. :raises UnreadableError: it has more than 64 bits, so Kubernetes would round it."""
     value = int(digits, base) if len(digits) <= _MAX_DIGITS else _MOST + 1
     if not _LEAST <= value <= _MOST:
-        raise UnreadableError("is a whole number of more than 64 bits, which Kubernetes would round")
+        raise UnreadableScalarError("is a whole number of more than 64 bits, which Kubernetes would round")
     return value
 
 
@@ -71,7 +71,7 @@ def real(digits: str) -> float | int:
     """
     value = float(digits)
     if value in (float("inf"), float("-inf")):
-        raise UnreadableError("is too large a number: put it in quotes")
+        raise UnreadableScalarError("is too large a number: put it in quotes")
     if not value.is_integer() or abs(value) >= _MOST:
         return value
     return int(Decimal(repr(value)))
@@ -83,10 +83,10 @@ def key_text(text: str) -> str:
     if isinstance(value, str):
         return value
     if value is None:
-        raise UnreadableError("is null: a key is text")
+        raise UnreadableScalarError("is null: a key is text")
     spelled = str(value).lower() if isinstance(value, bool) else repr(value)
     if spelled != text:
-        raise UnreadableError(f"is read as '{spelled}' by Kubernetes: put it in quotes")
+        raise UnreadableScalarError(f"is read as '{spelled}' by Kubernetes: put it in quotes")
     return text
 
 

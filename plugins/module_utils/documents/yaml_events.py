@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InputError, MeshError, Problem
-from .scalars import UnreadableError, has_half_pairs, key_text, resolved
+from .scalars import UnreadableScalarError, has_half_pairs, key_text, resolved
 
 MAX_DEPTH = 200
 # What aliases may repeat in one text, in characters; every node counts for _NODE_SIZE of them. A "billion
@@ -217,14 +217,14 @@ class _Builder:
         if known is None:
             try:
                 known = self._keys[text] = key_text(text)
-            except UnreadableError as error:
+            except UnreadableScalarError as error:
                 raise self._error(event, f"key '{text}' {error}", "yaml-key") from None
         return known
 
     def _resolved(self, event: Any) -> Any:
         try:
             value = self._plain[event.value] = resolved(event.value)
-        except UnreadableError as error:
+        except UnreadableScalarError as error:
             raise self._error(event, str(error), "yaml-number") from None
         return value
 

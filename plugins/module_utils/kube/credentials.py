@@ -23,7 +23,7 @@ from .target import Target
 FILE_SECONDS = 60.0
 
 
-class Credential(Protocol):
+class ApiCredential(Protocol):
     """What identifies the caller. Its methods are called by one thread at a time."""
 
     certificate: tuple[str, str] | None
@@ -142,7 +142,7 @@ class AuthProvider:
         return ApiError(message, reason="Credentials", subject=name)
 
 
-def credential_of(target: Target, directory: Path, clock: Clock) -> Credential:
+def credential_of(target: Target, directory: Path, clock: Clock) -> ApiCredential:
     """The credential of a target's user. Nothing is read or run yet.
 
     :param directory: private; for the keys that a program gives.

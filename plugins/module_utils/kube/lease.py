@@ -31,7 +31,7 @@ def new_identity() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
-class Objects(Protocol):
+class LeaseClient(Protocol):
     """The part of the client that a Lease needs."""
 
     def get(
@@ -58,7 +58,7 @@ class Lease:
 
     def __init__(
         self,
-        client: Objects,
+        client: LeaseClient,
         clock: Clock,
         *,
         name: str,

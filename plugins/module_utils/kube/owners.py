@@ -54,7 +54,7 @@ class FieldOwner:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
-class Owner:
+class ManagerEntry:
     """A field manager, how it wrote a field, and through which subresource (``""``: the object itself)."""
 
     manager: str
@@ -62,7 +62,7 @@ class Owner:
     subresource: str = ""
 
 
-def owners_at(obj: Mapping[str, Any], path: Sequence[str | Mapping[str, Any]]) -> tuple[Owner, ...]:
+def owners_at(obj: Mapping[str, Any], path: Sequence[str | Mapping[str, Any]]) -> tuple[ManagerEntry, ...]:
     """The owners of a field inside lists, too.
 
     :param path: names of fields; a mapping stands for the item of a list with these key fields, such as
@@ -81,7 +81,7 @@ def owners_at(obj: Mapping[str, Any], path: Sequence[str | Mapping[str, Any]]) -
                 break
         if node is not None:
             owners.add(
-                Owner(
+                ManagerEntry(
                     str(entry.get("manager", "")),
                     str(entry.get("operation", "")),
                     str(entry.get("subresource") or ""),
@@ -96,7 +96,7 @@ def is_written_by(obj: Mapping[str, Any], managers: Collection[str]) -> bool:
     return any(text_at(entry, "manager") in managers for entry in entries)
 
 
-def is_by_hand(owners: Iterable[Owner]) -> bool:
+def is_by_hand(owners: Iterable[ManagerEntry]) -> bool:
     """Whether a person's tool is among the owners, as ``kubectl edit``."""
     return any(fnmatch.fnmatchcase(owner.manager.lower(), tool) for owner in owners for tool in HAND_TOOLS)
 

@@ -48,7 +48,7 @@ class Destination:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Route:
+class VirtualServiceRoute:
     """One entry of ``http``, ``tcp`` or ``tls``.
 
     :param protocol: the list that it stands in. :param match: alternatives; empty for every request.
@@ -91,10 +91,10 @@ class VirtualService:
     namespace: str
     name: str
     hosts: tuple[str, ...]
-    routes: tuple[Route, ...]
+    routes: tuple[VirtualServiceRoute, ...]
 
     @property
-    def http(self) -> tuple[Route, ...]:
+    def http(self) -> tuple[VirtualServiceRoute, ...]:
         """The HTTP routes in their order. :returns: those of protocol HTTP."""
         return tuple(route for route in self.routes if route.protocol == HTTP)
 
@@ -153,12 +153,12 @@ def read_virtual_service(obj: Mapping[str, Any], domain: str) -> VirtualService:
     """
     namespace = namespace_of(obj)
     hosts = tuple(full_host(str(host), namespace, domain) for host in list_at(obj, "spec", "hosts"))
-    routes: list[Route] = []
+    routes: list[VirtualServiceRoute] = []
     for protocol in (HTTP, TCP, TLS):
         open_, certain = True, True
         for entry in mappings_at(obj, "spec", protocol):
             match = tuple(mappings_at(entry, "match"))
-            route = Route(
+            route = VirtualServiceRoute(
                 protocol=protocol,
                 name=text_at(entry, "name"),
                 match=match,

@@ -28,7 +28,7 @@ from ..model.addons.manifests import CLUSTER_KINDS, KINDS, PART_OF, all_images, 
 from ..model.addons.safety import GRAFANA_SECRET, KIALI_SECRET, SAFETY_SPEC, Safety, made_safe, wanted_secrets
 from ..model.reading.typed import variables_of
 from ..object_id import object_id
-from .apply.engine import Options, Plan, Wait, apply_plan
+from .apply.engine import ApplyOptions, Plan, Wait, apply_plan
 from .apply.input import checked, with_scope
 from .apply.live import read_live
 from .apply.owned import told_copies
@@ -143,7 +143,7 @@ def _apply(
         _refuse_foreign(plan, options)
         _create(client, missing, context)
 
-    write = Options(wait=Wait(timeout=options.timeout), namespace=options.namespace, before_write=check)
+    write = ApplyOptions(wait=Wait(timeout=options.timeout), namespace=options.namespace, before_write=check)
     made = [f"{namespace_of(obj)}/{name_of(obj)}" for obj in missing]
     result = apply_plan(client, wanted, live, stale, context=context, options=write)
     _create(client, missing, context)

@@ -45,7 +45,7 @@ _GRACE = 30.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Options:
+class HelmReleaseOptions:
     """One release. ``timeout`` in seconds, for each operation of helm."""
 
     name: str
@@ -59,7 +59,7 @@ class Options:
     binary: str
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> Options:
+    def from_params(cls, params: Mapping[str, Any]) -> HelmReleaseOptions:
         """The options of module ``helm_release``, as its argument spec leaves them."""
         return cls(
             name=params["name"],
@@ -128,7 +128,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :returns: ``changed`` and ``release``. :raises InputError: helm is not there.
     :raises MeshError: helm fails, or does not end in time.
     """
-    options = Options.from_params(params)
+    options = HelmReleaseOptions.from_params(params)
     release = f"{options.namespace}/{options.name}"
     result = {"changed": True, "release": release}
     if context.check_mode:

@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.annotations import Mark
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.annotations import (
+    RolloutMark,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.dashboard import (
     dashboard,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.queries import Scope
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.queries import QueryScope
 
 from ..observe.load import send
 from ..observe.test_golden_signals import HOST, SCRAPE, SHOP, plan, traffic
@@ -141,8 +143,8 @@ def test_two_runs_and_check_mode_write_the_same(written: Path, tmp_path: Path) -
 def test_a_rollout_is_found_at_its_time_with_its_words(client: KubeClient, raw: dict[str, Any]) -> None:
     """Whatever they are: Prometheus gives back what was written."""
     now = time.time()
-    mark = Mark(f"{SHOP}/frontend", HOSTILE, now - 600, now - 300)
-    found = dashboard(parse_catalogue(raw), Scope((SHOP,), {}), [mark])
+    mark = RolloutMark(f"{SHOP}/frontend", HOSTILE, now - 600, now - 300)
+    found = dashboard(parse_catalogue(raw), QueryScope((SHOP,), {}), [mark])
     (query,) = [filled(query, found) for title, query in expressions(found) if title == "Rollouts"]
     (item,) = ask(client, query, now - 450)
     assert item["metric"] == {"service": mark.service, "said": HOSTILE}
@@ -152,7 +154,7 @@ def test_a_rollout_is_found_at_its_time_with_its_words(client: KubeClient, raw: 
 
 def test_a_matcher_is_text_and_no_query(client: KubeClient, raw: dict[str, Any]) -> None:
     """Nothing has this label, so nothing is found; only what counts plain text says 0 of it."""
-    found = dashboard(parse_catalogue(raw), Scope((SHOP,), {"cluster": HOSTILE}))
+    found = dashboard(parse_catalogue(raw), QueryScope((SHOP,), {"cluster": HOSTILE}))
     for title, query in expressions(found):
         values = [float(item["value"][1]) for item in ask(client, filled(query, found))]
         assert values == ([0.0] if title == "Requests without mutual TLS" else []), (title, values)

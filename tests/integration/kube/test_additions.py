@@ -12,7 +12,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Ap
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.comparison import content
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.wait import wait_until
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
-    Options,
+    ApplyOptions,
     apply_plan,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import read_live
@@ -46,7 +46,7 @@ def identity(obj):
 def apply(kube, wanted, *, check_mode=False, **options):
     live = read_live(kube, wanted)
     context = Context(check_mode=check_mode, diff_mode=True)
-    return apply_plan(kube, wanted, live, (), context=context, options=Options(whole=True, **options))
+    return apply_plan(kube, wanted, live, (), context=context, options=ApplyOptions(whole=True, **options))
 
 
 def add(kube, obj, manager="kubectl-patch"):

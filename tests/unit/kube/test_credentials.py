@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.credentials import (
-    Credential,
+    ApiCredential,
     credential_of,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.exec_plugin import ExecPlugin
@@ -30,7 +30,7 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-def credential(tmp_path: Path, clock: FakeClock, **user: Any) -> Credential:
+def credential(tmp_path: Path, clock: FakeClock, **user: Any) -> ApiCredential:
     return credential_of(Target("kubeconfig k", {"server": "https://s"}, user), tmp_path, clock)
 
 

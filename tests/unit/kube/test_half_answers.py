@@ -16,7 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube import atte
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.client import KubeClient, connect
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.options import ConnectionOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.owners import (
-    Owner,
+    ManagerEntry,
     is_by_hand,
     owners_at,
 )
@@ -276,7 +276,7 @@ PORTS = {
 def test_who_owns_a_field_inside_a_list(fields: Any, path: Any, owned: bool) -> None:
     """Who owns a list or mapping as one value owns what is in it."""
     obj = {"metadata": {"managedFields": [managed(fields, subresource="status")]}}
-    assert owners_at(obj, path) == ((Owner("helm", "Update", "status"),) if owned else ())
+    assert owners_at(obj, path) == ((ManagerEntry("helm", "Update", "status"),) if owned else ())
 
 
 def test_owners_come_once_and_sorted() -> None:
@@ -289,7 +289,12 @@ def test_owners_come_once_and_sorted() -> None:
         {"fieldsV1": fields},
     ]
     found = owners_at({"metadata": {"managedFields": entries}}, ("spec", "type"))
-    assert found == (Owner("", ""), Owner("a", "Apply"), Owner("a", "Update"), Owner("helm", "Update"))
+    assert found == (
+        ManagerEntry("", ""),
+        ManagerEntry("a", "Apply"),
+        ManagerEntry("a", "Update"),
+        ManagerEntry("helm", "Update"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -303,7 +308,7 @@ def test_owners_come_once_and_sorted() -> None:
     ],
 )
 def test_a_person_s_tool_among_the_owners(names: tuple[str, ...], by_hand: bool) -> None:
-    assert is_by_hand(Owner(name, "Update") for name in names) is by_hand
+    assert is_by_hand(ManagerEntry(name, "Update") for name in names) is by_hand
 
 
 def test_the_failure_of_one_piece_of_work_is_told(client: KubeClient) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.owners import (
     FieldOwner,
-    Owner,
+    ManagerEntry,
     is_by_hand,
     is_written_by,
     owners_of,
@@ -92,5 +92,5 @@ def test_who_has_written_an_object() -> None:
     ],
 )
 def test_a_persons_tool(manager: str, *, by_hand: bool) -> None:
-    assert is_by_hand([Owner("other", "Update"), Owner(manager, "Update")]) is by_hand
+    assert is_by_hand([ManagerEntry("other", "Update"), ManagerEntry(manager, "Update")]) is by_hand
     assert not is_by_hand([])

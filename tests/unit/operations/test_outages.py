@@ -17,7 +17,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
     budget_findings,
     read_sizes,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.callers import Surroundings
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.callers import (
+    CallerSurroundings,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.live_policies import (
     live_policies,
 )
@@ -61,7 +63,7 @@ class Reader(NamedTuple):
 
 READERS = {
     "the faults of a workload's pods": Reader(lambda client: pod_trouble(client, DEPLOYMENT), ""),
-    "who joined the mesh when": Reader(lambda client: Surroundings(client, ["shop"]).joins, []),
+    "who joined the mesh when": Reader(lambda client: CallerSurroundings(client, ["shop"]).joins, []),
     "live policies": Reader(lambda client: live_policies(client, "AuthorizationPolicy", ["shop"]), []),
     "meshes beside this one": Reader(lambda client: refuse_shared(client, CATALOGUE, plan()), None),
     "what may be asked for": Reader(lambda client: refuse_missing(client, [NEED]), None),

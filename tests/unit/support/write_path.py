@@ -7,7 +7,7 @@ from typing import Any
 
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
-    Options,
+    ApplyOptions,
     apply_plan,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.input import (
@@ -27,7 +27,7 @@ def apply(
 ) -> dict[str, Any]:
     """Make ``desired`` exist and ``absent`` not, as module ``resources`` does it.
 
-    :param client: of a real API server, or the one in memory. :param options: of `Options`.
+    :param client: of a real API server, or the one in memory. :param options: of `ApplyOptions`.
     :returns: see ``apply_plan``.
     """
     objects = with_scope(client, checked(desired), options.get("namespace"))
@@ -35,4 +35,4 @@ def apply(
     live = read_live(client, [*objects, *gone])
     deletions = [found for found in map(live.get, gone) if found is not None]
     context = context or Context()
-    return apply_plan(client, objects, live, deletions, context=context, options=Options(**options))
+    return apply_plan(client, objects, live, deletions, context=context, options=ApplyOptions(**options))

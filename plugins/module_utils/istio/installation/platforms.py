@@ -27,7 +27,7 @@ from typing import Any
 
 from ...equality import same
 from ...fields import list_at, mapping_at, mappings_at, text_at
-from ...kube.owners import Owner, is_by_hand, owners_at
+from ...kube.owners import ManagerEntry, is_by_hand, owners_at
 from ...words import some_of
 from ..images import OTHER, compare_images
 from .installed import MUTATING, VALIDATING
@@ -66,7 +66,7 @@ _OF_PLATFORMS = (
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Rule:
+class PlatformRule:
     """One kind of change.
 
     :param who: for the person who reads it. :param managers: patterns of field managers.
@@ -159,11 +159,11 @@ _SELECTOR = ("webhooks", _EVERY, "namespaceSelector")
 _BUNDLE = ("webhooks", _EVERY, "clientConfig", "caBundle")
 
 RULES = (
-    Rule("Azure's admissions enforcer", _AZURE, _WEBHOOKS, _SELECTOR, _only_excludes),
-    Rule("GKE", _GOOGLE, _WEBHOOKS, _SELECTOR, _only_excludes),
-    Rule("OpenShift", _OPENSHIFT, _WEBHOOKS, _SELECTOR, _only_excludes),
-    Rule("whoever signs the webhook's certificate", _AUTHORITIES, _WEBHOOKS, _BUNDLE, _is_bundle),
-    Rule(
+    PlatformRule("Azure's admissions enforcer", _AZURE, _WEBHOOKS, _SELECTOR, _only_excludes),
+    PlatformRule("GKE", _GOOGLE, _WEBHOOKS, _SELECTOR, _only_excludes),
+    PlatformRule("OpenShift", _OPENSHIFT, _WEBHOOKS, _SELECTOR, _only_excludes),
+    PlatformRule("whoever signs the webhook's certificate", _AUTHORITIES, _WEBHOOKS, _BUNDLE, _is_bundle),
+    PlatformRule(
         "whoever signs the webhook's certificate",
         _AUTHORITIES,
         ("CustomResourceDefinition",),
@@ -171,7 +171,7 @@ RULES = (
         _is_bundle,
     ),
     *(
-        Rule(
+        PlatformRule(
             "an image policy",
             _POLICIES,
             _WORKLOADS,
@@ -180,9 +180,9 @@ RULES = (
         )
         for containers in ("containers", "initContainers")
     ),
-    Rule("an autoscaler", _AUTOSCALERS, _WORKLOADS, ("spec", "replicas"), _is_count, "scale"),
+    PlatformRule("an autoscaler", _AUTOSCALERS, _WORKLOADS, ("spec", "replicas"), _is_count, "scale"),
     *(
-        Rule("OpenShift", _OPENSHIFT, ("ServiceAccount",), (field,), _adds_pull_secrets)
+        PlatformRule("OpenShift", _OPENSHIFT, ("ServiceAccount",), (field,), _adds_pull_secrets)
         for field in ("imagePullSecrets", "secrets")
     ),
 )
@@ -247,7 +247,7 @@ def _named(step: Any) -> str:
     return str(step["name"]) if isinstance(step, Mapping) else str(step)
 
 
-def _owner(live: Mapping[str, Any], place: _Place, rule: Rule) -> str:
+def _owner(live: Mapping[str, Any], place: _Place, rule: PlatformRule) -> str:
     """The manager by which a change is recognised; ``""`` for a person's, or when nobody known owns it."""
     owners = owners_at(live, place.path)
     if is_by_hand(owners):
@@ -256,11 +256,11 @@ def _owner(live: Mapping[str, Any], place: _Place, rule: Rule) -> str:
     return known[0].manager if known else ""
 
 
-def _matches(owner: Owner, patterns: tuple[str, ...]) -> bool:
+def _matches(owner: ManagerEntry, patterns: tuple[str, ...]) -> bool:
     return _is_like(owner.manager.lower(), patterns)
 
 
-def _is_through(owner: Owner, rule: Rule) -> bool:
+def _is_through(owner: ManagerEntry, rule: PlatformRule) -> bool:
     # KEDA and others also write the object itself.
     return (
         not rule.subresource

@@ -29,7 +29,7 @@ ROOT_CONFIG_MAP, ROOT_KEY = "istio-ca-root-cert", "root-cert.pem"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Judgement:
+class CertificateJudgement:
     """Whether certificates are good.
 
     :param verdict: pass, fail, or cannot tell. :param reason: half a sentence; ``""`` for a pass.
@@ -39,7 +39,9 @@ class Judgement:
     reason: str = ""
 
 
-def judge_certificates(text: str, *, identity: str, roots: frozenset[str], now: float) -> Judgement:
+def judge_certificates(
+    text: str, *, identity: str, roots: frozenset[str], now: float
+) -> CertificateJudgement:
     """Whether a proxy serves one identity, in time, below the mesh's root. What is unreadable proves nothing.
 
     :param text: the answer of ``/certs``. :param identity: SPIFFE id without ``spiffe://``, or its end from
@@ -52,9 +54,9 @@ def judge_certificates(text: str, *, identity: str, roots: frozenset[str], now: 
         served = [(chain, trusted) for chain, trusted in chains if chain]
         ours = [(chain, trusted) for chain, trusted in served if _identities(chain[0])]
         if not served:
-            return Judgement(FAIL, "serves no certificate")
+            return CertificateJudgement(FAIL, "serves no certificate")
         if not ours:
-            return Judgement(FAIL, f"serves no identity, not {SPIFFE}{identity.lstrip('/')}")
+            return CertificateJudgement(FAIL, f"serves no identity, not {SPIFFE}{identity.lstrip('/')}")
         return _first(
             judgement
             for chain, trusted in ours
@@ -66,7 +68,7 @@ def judge_certificates(text: str, *, identity: str, roots: frozenset[str], now: 
             )
         )
     except (ValueError, MalformedError):
-        return Judgement(CANNOT_TELL, "shows no certificates that can be read")
+        return CertificateJudgement(CANNOT_TELL, "shows no certificates that can be read")
 
 
 def lives(text: str) -> list[tuple[float, float, str]]:
@@ -152,14 +154,14 @@ def serial_numbers(pem: str) -> frozenset[str]:
         return frozenset()
 
 
-def _first(judgements: Iterable[Judgement]) -> Judgement:
+def _first(judgements: Iterable[CertificateJudgement]) -> CertificateJudgement:
     """A fail first, then what cannot be told, else a pass."""
     found = list(judgements)
     for verdict in (FAIL, CANNOT_TELL):
         for judgement in found:
             if judgement.verdict == verdict:
                 return judgement
-    return Judgement(PASS)
+    return CertificateJudgement(PASS)
 
 
 def _identities(certificate: Mapping[str, Any]) -> list[str]:
@@ -167,37 +169,37 @@ def _identities(certificate: Mapping[str, Any]) -> list[str]:
     return sorted({name for name in names if name.startswith(SPIFFE)})
 
 
-def _identity(leaf: Mapping[str, Any], identity: str) -> Judgement:
+def _identity(leaf: Mapping[str, Any], identity: str) -> CertificateJudgement:
     names = _identities(leaf)
     wanted = identity if identity.startswith("/") else f"{SPIFFE}{identity}"
     good = [name for name in names if name == wanted or (wanted[0] == "/" and name.endswith(wanted))]
     if len(names) == 1 and good:
-        return Judgement(PASS)
-    return Judgement(FAIL, f"serves {', '.join(names)}, not {SPIFFE}{identity.lstrip('/')} alone")
+        return CertificateJudgement(PASS)
+    return CertificateJudgement(FAIL, f"serves {', '.join(names)}, not {SPIFFE}{identity.lstrip('/')} alone")
 
 
-def _in_time(certificate: Mapping[str, Any], what: str, now: float) -> Judgement:
+def _in_time(certificate: Mapping[str, Any], what: str, now: float) -> CertificateJudgement:
     begin, end = text_at(certificate, "valid_from"), text_at(certificate, "expiration_time")
     since, until = seconds_of(begin), seconds_of(end)
     if since is None or until is None:
-        return Judgement(CANNOT_TELL, f"{what} without readable dates")
+        return CertificateJudgement(CANNOT_TELL, f"{what} without readable dates")
     if now >= until:
-        return Judgement(FAIL, f"{what} that expired {end}")
+        return CertificateJudgement(FAIL, f"{what} that expired {end}")
     if now < since:
-        return Judgement(FAIL, f"{what} that is valid from {begin} on only")
-    return Judgement(PASS)
+        return CertificateJudgement(FAIL, f"{what} that is valid from {begin} on only")
+    return CertificateJudgement(PASS)
 
 
-def _root(trusted: Iterable[Mapping[str, Any]], roots: frozenset[str]) -> Judgement:
+def _root(trusted: Iterable[Mapping[str, Any]], roots: frozenset[str]) -> CertificateJudgement:
     serials = [_plain(text_at(item, "serial_number")) for item in trusted]
     if not serials or not all(serials):
-        return Judgement(CANNOT_TELL, "shows no root")
+        return CertificateJudgement(CANNOT_TELL, "shows no root")
     if not roots:
-        return Judgement(CANNOT_TELL, "trusts a root that nothing is known of to compare it with")
+        return CertificateJudgement(CANNOT_TELL, "trusts a root that nothing is known of to compare it with")
     for serial in serials:
         if serial not in roots:
-            return Judgement(FAIL, f"trusts root {serial}, which is not the mesh's")
-    return Judgement(PASS)
+            return CertificateJudgement(FAIL, f"trusts root {serial}, which is not the mesh's")
+    return CertificateJudgement(PASS)
 
 
 def _plain(serial: str) -> str:

@@ -29,7 +29,7 @@ UNKNOWN_ISSUER = (2, 18, 19, 20, 21)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Served:
+class Presented:
     """What a server showed in the handshake.
 
     :param fault: why a client would refuse it, in OpenSSL's words; empty for a good certificate.
@@ -69,7 +69,7 @@ def handshake(
     timeout: float = 3.0,
     client: ClientCertificate | None = None,
     demanding: bool = False,
-) -> Served:
+) -> Presented:
     """Connects with SNI ``host`` and checks the chain, the dates and the name.
 
     :param ca_pem: certificates to trust; empty for those of the system.
@@ -81,14 +81,14 @@ def handshake(
     try:
         with _connect(address, port, timeout) as raw, context.wrap_socket(raw, server_hostname=host) as tls:
             der, names = tls.getpeercert(binary_form=True) or b"", tls.getpeercert() or {}
-            return Served(
+            return Presented(
                 "",
                 fingerprint=hashlib.sha256(der).hexdigest(),
                 not_after=str(names.get("notAfter", "")),
                 client_refused=_refusal(tls) if demanding else "",
             )
     except ssl.SSLCertVerificationError as error:
-        return Served(
+        return Presented(
             error.verify_message or str(error),
             untrusted=error.verify_code in UNKNOWN_ISSUER,
             fingerprint=_fingerprint(address, port, host, timeout),
@@ -96,8 +96,8 @@ def handshake(
     except (ssl.SSLError, ConnectionError, TimeoutError) as error:
         reason = str(getattr(error, "reason", None) or str(error) or type(error).__name__)
         if demanding and any(mark in reason for mark in DEMANDS):
-            return Served("", client_refused=reason)
-        return Served(f"the handshake failed: {reason}")
+            return Presented("", client_refused=reason)
+        return Presented(f"the handshake failed: {reason}")
 
 
 def trusting(ca_pem: str) -> ssl.SSLContext:

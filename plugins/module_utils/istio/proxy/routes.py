@@ -18,7 +18,7 @@ _CONFIG = re.compile(r"/apis/[^/]+/[^/]+/namespaces/([^/]+)/([^/]+)/(.+)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Route:
+class ProxyRoute:
     """One route of a virtual host.
 
     :param virtual_service: ``namespace/name`` of the VirtualService it comes from (of a delegate: the root
@@ -39,7 +39,7 @@ class VirtualHost:
     listener: str
     name: str
     domains: frozenset[str]
-    routes: tuple[Route, ...]
+    routes: tuple[ProxyRoute, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ def virtual_hosts(route_configs: Iterable[Mapping[str, Any]]) -> list[VirtualHos
     ]
 
 
-def routes_of(hosts: Iterable[VirtualHost], virtual_service: str) -> list[Route]:
+def routes_of(hosts: Iterable[VirtualHost], virtual_service: str) -> list[ProxyRoute]:
     """The routes that come from ``namespace/name``. :returns: in the order of the proxy's routes."""
     return [route for host in hosts for route in host.routes if route.virtual_service == virtual_service]
 
 
 def held_shares(
-    routes: Iterable[Route], host: str, *, port: int | None = None, unnamed: bool = True
+    routes: Iterable[ProxyRoute], host: str, *, port: int | None = None, unnamed: bool = True
 ) -> frozenset[Shares]:
     """How each of ``routes`` that leads to ``host`` divides its requests among subsets.
 
@@ -108,7 +108,7 @@ def cluster_names(clusters: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 
 def dangling_routes(
     hosts: Iterable[VirtualHost], clusters: frozenset[str]
-) -> Iterator[tuple[VirtualHost, Route, str]]:
+) -> Iterator[tuple[VirtualHost, ProxyRoute, str]]:
     """Routes to a cluster that the proxy does not have: every request there is answered 503 NC."""
     for host in hosts:
         for route in host.routes:
@@ -117,10 +117,10 @@ def dangling_routes(
                     yield host, route, name
 
 
-def _route(route: Mapping[str, Any]) -> Route:
+def _route(route: Mapping[str, Any]) -> ProxyRoute:
     action = mapping_at(route, "route")
     found = _CONFIG.fullmatch(text_at(route, "metadata", "filter_metadata", "istio", "config"))
-    return Route(
+    return ProxyRoute(
         name=text_at(route, "name"),
         virtual_service=f"{found[1]}/{found[3]}" if found and found[2] == "virtual-service" else "",
         weights=_weights(action),

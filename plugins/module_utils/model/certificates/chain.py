@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .pem import UnreadableError
+from .pem import UnreadablePemError
 from .x509 import issued_by, read_chain, same_key, same_subject_and_key, to_pem
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def ordered(pem: bytes, key: PrivateKey) -> bytes:
     rest = list(dict.fromkeys(read_chain(pem)))
     leaf = next((link for link in rest if same_key(link, key)), None)
     if leaf is None:
-        raise UnreadableError("holds no certificate of the private key")
+        raise UnreadablePemError("holds no certificate of the private key")
     path = [leaf]
     rest.remove(leaf)
     while (issuer := _issuer(path[-1], rest)) is not None:
@@ -44,7 +44,7 @@ def ordered(pem: bytes, key: PrivateKey) -> bytes:
     if strangers:
         name = strangers[0].subject.rfc4514_string() or "without a name"
         name = name if name.isprintable() else ascii(name)
-        raise UnreadableError(f"holds a certificate that is no part of the chain ({name})")
+        raise UnreadablePemError(f"holds a certificate that is no part of the chain ({name})")
     return to_pem([*path, *(link for link in rest if link.issuer != link.subject)])
 
 

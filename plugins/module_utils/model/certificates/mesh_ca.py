@@ -17,9 +17,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...fields import mapping_at
-from .pem import UnreadableError, blocks_of, certificates_of, key_of
+from .pem import UnreadablePemError, blocks_of, certificates_of, key_of
 from .served import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, decode
-from .x509 import SECRET_LIMIT, Fault, facts_of, issued_by, read_ca_key, read_chain, rfc3339, same_key, to_pem
+from .x509 import (
+    SECRET_LIMIT,
+    CertificateFault,
+    facts_of,
+    issued_by,
+    read_ca_key,
+    read_chain,
+    rfc3339,
+    same_key,
+    to_pem,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -101,7 +111,7 @@ def read_bundle(certificate: str, private_key: str, chain: str, roots: str) -> B
     else:
         trusted = [link for link in [*own, *given] if link.issuer == link.subject]
         if not trusted:
-            raise UnreadableError("roots: are not given, and no certificate of the chain signed itself")
+            raise UnreadablePemError("roots: are not given, and no certificate of the chain signed itself")
     trusted = list(dict.fromkeys(trusted))
     links = [link for link in dict.fromkeys([*own, *given]) if link not in trusted or link == own[0]]
     key = _part("private_key", key_of, private_key)
@@ -111,8 +121,8 @@ def read_bundle(certificate: str, private_key: str, chain: str, roots: str) -> B
 def _part(name: str, reader: Any, text: str) -> bytes:
     try:
         return bytes(reader(text))
-    except UnreadableError as error:
-        raise UnreadableError(f"{name}: {error}") from error
+    except UnreadablePemError as error:
+        raise UnreadablePemError(f"{name}: {error}") from error
 
 
 def _in_order(links: Sequence[x509.Certificate]) -> list[x509.Certificate]:
@@ -126,33 +136,39 @@ def _in_order(links: Sequence[x509.Certificate]) -> list[x509.Certificate]:
 
 def check_bundle(
     bundle: Bundle, now: datetime.datetime, leaf_life: datetime.timedelta = datetime.timedelta(days=1)
-) -> list[Fault]:
+) -> list[CertificateFault]:
     """Everything that keeps a CA from being istiod's, or proxies from accepting what it signs.
 
     :param now: aware. :param leaf_life: how long a workload's certificate lives.
     :returns: one per fault; empty when it is safe to write.
     """
     if sum(map(len, (bundle.certificate, bundle.key, bundle.chain, bundle.roots))) > SECRET_LIMIT:
-        return [Fault("size", "the CA is larger than a Secret may be (1 MiB)")]
+        return [CertificateFault("size", "the CA is larger than a Secret may be (1 MiB)")]
     read, faults = _read(bundle)
     if faults:
         return faults
     signer, links, roots = read["certificate"][0], read["chain"], read["root"]
     if not same_key(signer, read_ca_key(bundle.key)):
-        faults.append(Fault("key-mismatch", "the CA's private key does not belong to its certificate"))
+        faults.append(
+            CertificateFault("key-mismatch", "the CA's private key does not belong to its certificate")
+        )
     if links[0] != signer:
-        faults.append(Fault("chain", "the CA's chain does not begin with its certificate"))
+        faults.append(CertificateFault("chain", "the CA's chain does not begin with its certificate"))
     anchors = [root for root in roots if root == links[-1] or issued_by(links[-1], root)]
     if not anchors:
-        faults.append(Fault("root", "the CA's chain does not lead to its root: proxies would trust nobody"))
+        faults.append(
+            CertificateFault("root", "the CA's chain does not lead to its root: proxies would trust nobody")
+        )
     path = [*links, *(root for root in anchors[:1] if root != links[-1])]
     for position, (link, issuer) in enumerate(itertools.pairwise(path)):
         if not issued_by(link, issuer):
             faults.append(
-                Fault("path", f"certificate {position} of the CA's chain is not issued by the next")
+                CertificateFault(
+                    "path", f"certificate {position} of the CA's chain is not issued by the next"
+                )
             )
         elif link.not_valid_after_utc > issuer.not_valid_after_utc:
-            faults.append(Fault("outlives", f"{_name(link)} outlives {_name(issuer)}, its issuer"))
+            faults.append(CertificateFault("outlives", f"{_name(link)} outlives {_name(issuer)}, its issuer"))
     for position, link in enumerate(path):
         faults += _authority_faults(link, position)
     faults += [fault for root in roots for fault in _root_faults(root)]
@@ -161,19 +177,19 @@ def check_bundle(
     return list(dict.fromkeys(faults))
 
 
-def _read(bundle: Bundle) -> tuple[dict[str, list[x509.Certificate]], list[Fault]]:
+def _read(bundle: Bundle) -> tuple[dict[str, list[x509.Certificate]], list[CertificateFault]]:
     """:returns: certificates by part, and a fault per part that cannot be read."""
-    faults: list[Fault] = []
+    faults: list[CertificateFault] = []
     read: dict[str, list[x509.Certificate]] = {}
     for name, pem in (("certificate", bundle.certificate), ("chain", bundle.chain), ("root", bundle.roots)):
         try:
             read[name] = read_chain(pem)
-        except UnreadableError as error:
-            faults.append(Fault(name, f"the CA's {name} {error}"))
+        except UnreadablePemError as error:
+            faults.append(CertificateFault(name, f"the CA's {name} {error}"))
     try:
         read_ca_key(bundle.key)
-    except UnreadableError as error:
-        faults.append(Fault("key", f"the CA's private key {error}"))
+    except UnreadablePemError as error:
+        faults.append(CertificateFault("key", f"the CA's private key {error}"))
     return read, faults
 
 
@@ -181,51 +197,51 @@ def _name(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string() or f"serial {certificate.serial_number:x}"
 
 
-def _authority_faults(link: x509.Certificate, below: int) -> list[Fault]:
+def _authority_faults(link: x509.Certificate, below: int) -> list[CertificateFault]:
     """What keeps a certificate from signing. :param below: how many CAs stand between it and a leaf."""
     try:
         extensions = {type(extension.value): extension.value for extension in link.extensions}
     except ValueError:
-        return [Fault("certificate", f"{_name(link)} has extensions that cannot be parsed")]
+        return [CertificateFault("certificate", f"{_name(link)} has extensions that cannot be parsed")]
     faults = []
     constraints, usage = extensions.get(x509.BasicConstraints), extensions.get(x509.KeyUsage)
     if not isinstance(constraints, x509.BasicConstraints) or not constraints.ca:
-        faults.append(Fault("not-a-ca", f"{_name(link)} is no CA (CA:TRUE)"))
+        faults.append(CertificateFault("not-a-ca", f"{_name(link)} is no CA (CA:TRUE)"))
     elif constraints.path_length is not None and constraints.path_length < below:
         text = f"{_name(link)} allows {constraints.path_length} CAs below it, and {below} are there"
-        faults.append(Fault("path-length", text))
+        faults.append(CertificateFault("path-length", text))
     if isinstance(usage, x509.KeyUsage) and not usage.key_cert_sign:
-        faults.append(Fault("not-a-ca", f"{_name(link)} may not sign certificates (key usage)"))
+        faults.append(CertificateFault("not-a-ca", f"{_name(link)} may not sign certificates (key usage)"))
     purposes = extensions.get(x509.ExtendedKeyUsage)
     if isinstance(purposes, x509.ExtendedKeyUsage):
         both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
         if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in purposes and not both <= set(purposes):
             text = f"{_name(link)} is not for servers and clients (extended key usage): istiod refuses it"
-            faults.append(Fault("usage", text))
+            faults.append(CertificateFault("usage", text))
     algorithm = link.signature_hash_algorithm
     if algorithm is not None and algorithm.name in ("sha1", "md5") and link.issuer != link.subject:
-        faults.append(Fault("hash", f"{_name(link)} is signed with {algorithm.name}"))
+        faults.append(CertificateFault("hash", f"{_name(link)} is signed with {algorithm.name}"))
     return faults
 
 
-def _root_faults(root: x509.Certificate) -> list[Fault]:
+def _root_faults(root: x509.Certificate) -> list[CertificateFault]:
     if root.issuer != root.subject or not issued_by(root, root):
-        return [Fault("root", f"{_name(root)} is among the roots and did not sign itself")]
+        return [CertificateFault("root", f"{_name(root)} is among the roots and did not sign itself")]
     return [fault for fault in _authority_faults(root, 0) if fault.rule in ("not-a-ca", "certificate")]
 
 
 def _date_faults(
     link: x509.Certificate, now: datetime.datetime, leaf_life: datetime.timedelta
-) -> list[Fault]:
+) -> list[CertificateFault]:
     begin, end = link.not_valid_before_utc, link.not_valid_after_utc
     if end <= now:
-        return [Fault("expired", f"{_name(link)} is valid until {rfc3339(end)} only")]
+        return [CertificateFault("expired", f"{_name(link)} is valid until {rfc3339(end)} only")]
     if begin > now:
-        return [Fault("future", f"{_name(link)} is valid from {rfc3339(begin)} only")]
+        return [CertificateFault("future", f"{_name(link)} is valid from {rfc3339(begin)} only")]
     if end - now < 2 * leaf_life:
         hours = leaf_life.total_seconds() / 3600
         text = f"{_name(link)} ends on {rfc3339(end)}: too early for workload certificates of {hours:g} h"
-        return [Fault("ending", text)]
+        return [CertificateFault("ending", text)]
     return []
 
 
@@ -246,7 +262,7 @@ def secret_data(bundle: Bundle, *, tls: bool) -> dict[str, str]:
     return {key: base64.b64encode(value).decode() for key, value in plain.items()}
 
 
-def same_names(old: Bundle, new: Bundle) -> list[Fault]:
+def same_names(old: Bundle, new: Bundle) -> list[CertificateFault]:
     """Roots of one name and two keys: a client tells them apart by the authority key identifier only.
 
     :returns: a fault per root that would be mistaken for another one.
@@ -254,7 +270,9 @@ def same_names(old: Bundle, new: Bundle) -> list[Fault]:
     held = {root.subject: root for root in old.trusted}
     last = read_chain(new.chain)[-1]
     return [
-        Fault("same-name", f"{_name(root)} is the name of an old root, too, and {_name(last)} names no key")
+        CertificateFault(
+            "same-name", f"{_name(root)} is the name of an old root, too, and {_name(last)} names no key"
+        )
         for root in new.trusted
         if root.subject in held and held[root.subject] != root and not _names_its_issuer(last)
     ]

@@ -27,12 +27,12 @@ _MARKER = re.compile(r"-----\s*(?:BEGIN|END)|(?:BEGIN|END)[A-Z0-9 ]*-----")
 _HEADERS = re.compile(r"\s*(?:[A-Za-z0-9-]+:[^\n]*\n)+\s*")
 
 
-class UnreadableError(ValueError):
+class UnreadablePemError(ValueError):
     """PEM text that is not what it should be. The text of the error never quotes the input."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class Block:
+class PemBlock:
     """One PEM block. No ``repr``: it may be a private key.
 
     :param label: such as ``CERTIFICATE``. :param content: DER. :param encrypted: whether a header says so.
@@ -55,9 +55,9 @@ class Block:
         return b"\n".join((_START + label + _DASHES, *lines, b"-----END " + label + _DASHES, b""))
 
 
-def blocks_of(pem: bytes) -> list[Block]:
+def blocks_of(pem: bytes) -> list[PemBlock]:
     """The blocks that Go's ``pem.Decode`` finds. :returns: in their order, without those that it skips."""
-    found: list[Block] = []
+    found: list[PemBlock] = []
     rest = pem
     while (step := _next_block(rest)) is not None:
         block, rest = step
@@ -78,7 +78,7 @@ def skipped(pem: bytes) -> bool:
     return len(_ANYWHERE.findall(pem.decode("latin-1"))) > len(blocks_of(pem))
 
 
-def _next_block(data: bytes) -> tuple[Block, bytes] | None:
+def _next_block(data: bytes) -> tuple[PemBlock, bytes] | None:
     """The next block and what follows it: from the first END line back to the last BEGIN before it."""
     at = 0
     while (end := data.find(_END, at)) >= 0:
@@ -91,7 +91,7 @@ def _next_block(data: bytes) -> tuple[Block, bytes] | None:
     return None
 
 
-def _block(data: bytes, begin: int, end: int) -> tuple[Block, bytes] | None:
+def _block(data: bytes, begin: int, end: int) -> tuple[PemBlock, bytes] | None:
     label, body = _line(data[begin + len(_START) : end + 1])
     last, rest = _line(data[end + len(_END) :])
     if not label.endswith(_DASHES) or last != label:
@@ -106,7 +106,7 @@ def _block(data: bytes, begin: int, end: int) -> tuple[Block, bytes] | None:
     if content is None or (headers and not body):
         return None
     encrypted = b"ENCRYPTED" in headers.get(b"Proc-Type", b"")
-    return Block(label.removesuffix(_DASHES).decode("latin-1"), content, encrypted), rest
+    return PemBlock(label.removesuffix(_DASHES).decode("latin-1"), content, encrypted), rest
 
 
 def _line(data: bytes) -> tuple[bytes, bytes]:
@@ -126,33 +126,33 @@ def _decoded(text: bytes) -> bytes | None:
         return None
 
 
-def normalised(text: str) -> list[Block]:
+def normalised(text: str) -> list[PemBlock]:
     """The blocks of a text as people hand it over.
 
     Text between blocks, such as the names that openssl writes, is left out.
 
-    :returns: at least one, in their order; :meth:`Block.as_pem` writes them.
+    :returns: at least one, in their order; :meth:`PemBlock.as_pem` writes them.
     :raises UnreadableError: when it holds none, or one that cannot be read.
     """
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     outside = _ANYWHERE.sub("\n", plain)
     if _MARKER.search(outside):
-        raise UnreadableError("holds a PEM block without its BEGIN or END line")
+        raise UnreadablePemError("holds a PEM block without its BEGIN or END line")
     found = list(_lenient(plain))
     if not found:
-        raise UnreadableError("holds no PEM block")
+        raise UnreadablePemError("holds no PEM block")
     return found
 
 
-def _lenient(text: str) -> Iterator[Block]:
+def _lenient(text: str) -> Iterator[PemBlock]:
     for match in _ANYWHERE.finditer(text):
         label, body = match.groups()
         headers = _HEADERS.match(body)
         content = _decoded(body[headers.end() if headers else 0 :].encode())
         if not content:
             why = r" (its line breaks are written as \n)" if r"\n" in body else ""
-            raise UnreadableError(f"holds a PEM block whose base64 text is damaged{why}")
-        yield Block(label, content, "ENCRYPTED" in (headers[0] if headers else ""))
+            raise UnreadablePemError(f"holds a PEM block whose base64 text is damaged{why}")
+        yield PemBlock(label, content, "ENCRYPTED" in (headers[0] if headers else ""))
 
 
 def certificates_of(text: str) -> bytes:
@@ -163,7 +163,7 @@ def certificates_of(text: str) -> bytes:
     blocks = normalised(text)
     foreign = sorted({block.label for block in blocks} - {"CERTIFICATE"})
     if foreign:
-        raise UnreadableError(f"holds {', '.join(foreign)} beside certificates")
+        raise UnreadablePemError(f"holds {', '.join(foreign)} beside certificates")
     return b"".join(block.as_pem() for block in blocks)
 
 
@@ -175,9 +175,9 @@ def key_of(text: str) -> bytes:
     blocks = [block for block in normalised(text) if block.label != "EC PARAMETERS"]
     foreign = sorted({block.label for block in blocks if not block.is_key})
     if foreign:
-        raise UnreadableError(f"holds {', '.join(foreign)} beside the private key")
+        raise UnreadablePemError(f"holds {', '.join(foreign)} beside the private key")
     if len(blocks) != 1:
-        raise UnreadableError(f"holds {len(blocks)} private keys")
+        raise UnreadablePemError(f"holds {len(blocks)} private keys")
     if blocks[0].encrypted or blocks[0].label.startswith("ENCRYPTED"):
-        raise UnreadableError("is encrypted: a gateway cannot ask for a passphrase")
+        raise UnreadablePemError("is encrypted: a gateway cannot ask for a passphrase")
     return blocks[0].as_pem()

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ...fields import annotations_of, labels_of, mapping_at, mappings_at, text_at
 from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from .credentials import CERT_MANAGER, EXISTING, ISSUE, REQUESTED, Credential, renewal_due
-from .pem import UnreadableError
+from .pem import UnreadablePemError
 from .served import AUTHORITY_KEY, CERTIFICATE_KEY, PRIVATE_KEY, SHADOW_KEYS, decode, served_pair
-from .x509 import Facts, Fault, check_pair, facts_of, kind_of_key, read_chain
+from .x509 import CertificateFacts, CertificateFault, check_pair, facts_of, kind_of_key, read_chain
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -39,7 +39,7 @@ class Assessment:
 
     action: str
     reasons: tuple[str, ...] = ()
-    facts: Facts | None = None
+    facts: CertificateFacts | None = None
     surplus: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
@@ -138,7 +138,7 @@ def _faults(
     secret: Mapping[str, Any],
     roots: Sequence[x509.Certificate],
     now: datetime.datetime,
-) -> list[Fault]:
+) -> list[CertificateFault]:
     certificate, key = judged_pair(credential, secret)
     return check_pair(certificate, key, hosts=credential.hosts, roots=roots, now=now)
 
@@ -153,19 +153,19 @@ def judged_pair(credential: Credential, secret: Mapping[str, Any]) -> tuple[byte
     return served_pair(secret)
 
 
-def _sentences(faults: Sequence[Fault]) -> tuple[str, ...]:
+def _sentences(faults: Sequence[CertificateFault]) -> tuple[str, ...]:
     return tuple(fault.message for fault in faults)
 
 
-def leaf_facts(secret: Mapping[str, Any]) -> Facts | None:
+def leaf_facts(secret: Mapping[str, Any]) -> CertificateFacts | None:
     """Facts of the leaf in ``tls.crt``, or None when there is none that can be read."""
     return _leaf_facts(decode(secret, CERTIFICATE_KEY))
 
 
-def _leaf_facts(chain: bytes) -> Facts | None:
+def _leaf_facts(chain: bytes) -> CertificateFacts | None:
     try:
         return facts_of(read_chain(chain)[0])
-    except UnreadableError:
+    except UnreadablePemError:
         return None
 
 

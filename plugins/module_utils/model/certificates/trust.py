@@ -17,7 +17,7 @@ from typing import Any
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from . import pem
 from .credentials import covers
-from .x509 import CERTIFICATE, SKIPPED, Facts, Fault, facts_of, issued_by, rfc3339
+from .x509 import CERTIFICATE, SKIPPED, CertificateFacts, CertificateFault, facts_of, issued_by, rfc3339
 
 try:
     from cryptography import x509
@@ -72,8 +72,8 @@ class TrustEntry:
     where: str
     part: str
     verdict: str
-    reasons: tuple[Fault, ...] = ()
-    life: Facts | None = None
+    reasons: tuple[CertificateFault, ...] = ()
+    life: CertificateFacts | None = None
 
     def as_result(self, now: datetime.datetime) -> dict[str, Any]:
         """The entry as a module returns it.
@@ -97,25 +97,27 @@ class TrustEntry:
         return result
 
 
-def share_left(life: Facts, now: datetime.datetime) -> float:
+def share_left(life: CertificateFacts, now: datetime.datetime) -> float:
     """How much of its life a certificate has before it, 1 to 0; below 0 when it has ended."""
     whole = (life.not_after - life.not_before).total_seconds()
     return (life.not_after - now).total_seconds() / whole if whole > 0 else -1.0
 
 
-def judge_life(life: Facts, now: datetime.datetime, limits: Limits) -> tuple[str, tuple[Fault, ...]]:
+def judge_life(
+    life: CertificateFacts, now: datetime.datetime, limits: Limits
+) -> tuple[str, tuple[CertificateFault, ...]]:
     """The verdict that the dates give. :param now: aware. :returns: verdict, and why it is no pass."""
     left = share_left(life, now)
     if now >= life.not_after:
-        return FAIL, (Fault("expired", f"ended on {rfc3339(life.not_after)}"),)
+        return FAIL, (CertificateFault("expired", f"ended on {rfc3339(life.not_after)}"),)
     if now < life.not_before:
-        return FAIL, (Fault("future", f"is not valid before {rfc3339(life.not_before)}"),)
+        return FAIL, (CertificateFault("future", f"is not valid before {rfc3339(life.not_before)}"),)
     days = (life.not_after - now) / _DAY
     end = f"ends on {rfc3339(life.not_after)}, {days:.1f} days from now: {left:.0%} of its life is left"
     if left < limits.fail:
-        return FAIL, (Fault("ending", f"{end}, less than {limits.fail:.0%}"),)
+        return FAIL, (CertificateFault("ending", f"{end}, less than {limits.fail:.0%}"),)
     if left < limits.due:
-        return DUE, (Fault("due", f"{end}, less than {limits.due:.0%}"),)
+        return DUE, (CertificateFault("due", f"{end}, less than {limits.due:.0%}"),)
     return PASS, ()
 
 
@@ -126,32 +128,38 @@ def worst(verdicts: Iterable[str]) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Block:
+class CertificateBlock:
     """One PEM block: a certificate, or what stands in its place."""
 
     certificate: x509.Certificate | None
-    fault: Fault | None = None
+    fault: CertificateFault | None = None
 
 
-def certificates_in(text: bytes) -> list[Block]:
+def certificates_in(text: bytes) -> list[CertificateBlock]:
     """Every PEM block that istiod and gateways read, also those behind one that is no certificate.
 
     :returns: in order, and a fault at the end where a block is skipped; empty for no PEM.
     """
     found = [_block(block) for block in pem.blocks_of(text)]
-    return [*found, Block(None, Fault("skipped", SKIPPED))] if pem.skipped(text) else found
+    return (
+        [*found, CertificateBlock(None, CertificateFault("skipped", SKIPPED))] if pem.skipped(text) else found
+    )
 
 
-def _block(block: pem.Block) -> Block:
+def _block(block: pem.PemBlock) -> CertificateBlock:
     if block.label != CERTIFICATE:
-        return Block(None, Fault("foreign-block", f"holds a block {block.label} beside certificates"))
+        return CertificateBlock(
+            None, CertificateFault("foreign-block", f"holds a block {block.label} beside certificates")
+        )
     try:
-        return Block(x509.load_der_x509_certificate(block.content))
+        return CertificateBlock(x509.load_der_x509_certificate(block.content))
     except ValueError:
-        return Block(None, Fault("unreadable", "holds a certificate that cannot be parsed"))
+        return CertificateBlock(
+            None, CertificateFault("unreadable", "holds a certificate that cannot be parsed")
+        )
 
 
-class Judge:
+class TrustJudge:
     """Makes entries of what the places hold.
 
     :param now: the API server's time, aware. :param limits: by kind; others get the defaults.
@@ -165,18 +173,20 @@ class Judge:
         """The limits of a kind."""
         return self._limits.get(kind, Limits())
 
-    def entry(self, kind: str, where: str, part: str, life: Facts, *faults: Fault) -> TrustEntry:
+    def entry(
+        self, kind: str, where: str, part: str, life: CertificateFacts, *faults: CertificateFault
+    ) -> TrustEntry:
         """One certificate with its dates, and what else is wrong with it (each a fail)."""
         verdict, reasons = judge_life(life, self.now, self.limits(kind))
         return TrustEntry(kind, where, part, FAIL if faults else verdict, (*faults, *reasons), life)
 
     def wrong(self, kind: str, where: str, part: str, rule: str, message: str) -> TrustEntry:
         """Something that is a fail without dates."""
-        return TrustEntry(kind, where, part, FAIL, (Fault(rule, message),))
+        return TrustEntry(kind, where, part, FAIL, (CertificateFault(rule, message),))
 
     def unknown(self, kind: str, where: str, message: str) -> TrustEntry:
         """What could not be looked at. It is never a pass."""
-        return TrustEntry(kind, where, "", CANNOT_TELL, (Fault("not-seen", message),))
+        return TrustEntry(kind, where, "", CANNOT_TELL, (CertificateFault("not-seen", message),))
 
     def chain(
         self,
@@ -227,7 +237,7 @@ class Judge:
         return entries
 
     @staticmethod
-    def _unreadable(kind: str, where: str, part: str, block: Block) -> TrustEntry:
+    def _unreadable(kind: str, where: str, part: str, block: CertificateBlock) -> TrustEntry:
         reasons = (block.fault,) if block.fault else ()
         return TrustEntry(kind, where, part, FAIL, reasons)
 
@@ -236,30 +246,34 @@ def _link_faults(
     certificate: x509.Certificate,
     above: Sequence[x509.Certificate],
     anchors: Sequence[x509.Certificate],
-) -> list[Fault]:
+) -> list[CertificateFault]:
     """Whether it leads upwards, and whether it outlives what it stands on."""
     if certificate in anchors:
         return []
     signers = [issuer for issuer in above or anchors if issued_by(certificate, issuer)]
     if not signers:
         if above:
-            return [Fault("path", "is not issued by the certificate that follows it")]
-        return [Fault("path", "is not issued by a root that is trusted here")] if anchors else []
+            return [CertificateFault("path", "is not issued by the certificate that follows it")]
+        return [CertificateFault("path", "is not issued by a root that is trusted here")] if anchors else []
     end = max(issuer.not_valid_after_utc for issuer in signers)
     if certificate.not_valid_after_utc > end:
         text = (
             f"is valid until {rfc3339(certificate.not_valid_after_utc)}, its issuer until {rfc3339(end)} only"
         )
-        return [Fault("outlives", text)]
+        return [CertificateFault("outlives", text)]
     return []
 
 
-def _name_faults(leaf: Facts, hosts: Sequence[str]) -> list[Fault]:
+def _name_faults(leaf: CertificateFacts, hosts: Sequence[str]) -> list[CertificateFault]:
     names = leaf.dns_names
     missing = [host for host in hosts if not any(covers(name, host) for name in names)]
     if not missing:
         return []
-    return [Fault("san", f"does not cover {', '.join(missing)} (its names: {', '.join(names) or 'none'})")]
+    return [
+        CertificateFault(
+            "san", f"does not cover {', '.join(missing)} (its names: {', '.join(names) or 'none'})"
+        )
+    ]
 
 
 def same_certificates(one: bytes, other: bytes) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ...words import some_of
 from .credentials import covers
 from .issuing import names_another_key, overreaches
-from .pem import UnreadableError, blocks_of, skipped
+from .pem import UnreadablePemError, blocks_of, skipped
 
 try:
     from cryptography import x509
@@ -48,7 +48,7 @@ CLOCK_TOLERANCE = datetime.timedelta(minutes=5)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Fault:
+class CertificateFault:
     """One thing wrong with a certificate: a short stable ``rule``, a sentence without full stop."""
 
     rule: str
@@ -56,7 +56,7 @@ class Fault:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Facts:
+class CertificateFacts:
     """What may be told about a certificate: nothing here is secret."""
 
     fingerprint: str
@@ -103,16 +103,16 @@ def _read_chain(pem: bytes) -> tuple[x509.Certificate, ...]:
     """Kept: a run asks for the same chain again and again. What holds a key is refused, and not kept."""
     blocks = blocks_of(pem)
     if skipped(pem):
-        raise UnreadableError(SKIPPED)
+        raise UnreadablePemError(SKIPPED)
     if not blocks:
-        raise UnreadableError("holds no PEM certificate")
+        raise UnreadablePemError("holds no PEM certificate")
     foreign = sorted({block.label for block in blocks} - {CERTIFICATE})
     if foreign:
-        raise UnreadableError(f"holds {', '.join(foreign)} beside certificates")
+        raise UnreadablePemError(f"holds {', '.join(foreign)} beside certificates")
     try:
         return tuple(x509.load_der_x509_certificate(block.content) for block in blocks)
     except ValueError as error:
-        raise UnreadableError("holds a certificate that cannot be parsed") from error
+        raise UnreadablePemError("holds a certificate that cannot be parsed") from error
 
 
 def read_key(pem: bytes) -> PrivateKey:
@@ -124,15 +124,15 @@ def read_key(pem: bytes) -> PrivateKey:
     """
     block = next((block for block in blocks_of(pem) if block.is_key), None)
     if block is None:
-        raise UnreadableError("is not a PEM private key")
+        raise UnreadablePemError("is not a PEM private key")
     try:
         if block.encrypted:
             raise TypeError
         key = serialization.load_pem_private_key(block.as_pem(), password=None)
     except TypeError as error:
-        raise UnreadableError("is encrypted: a gateway cannot ask for a passphrase") from error
+        raise UnreadablePemError("is encrypted: a gateway cannot ask for a passphrase") from error
     except ValueError as error:
-        raise UnreadableError("is not a PEM private key") from error
+        raise UnreadablePemError("is not a PEM private key") from error
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in ("secp256r1", "secp384r1"):
@@ -143,7 +143,7 @@ def read_key(pem: bytes) -> PrivateKey:
         and key.public_key().public_numbers().e >= 65537
     ):
         return key
-    raise UnreadableError("is neither ECDSA P-256/P-384, Ed25519 nor RSA of at least 2048 bits")
+    raise UnreadablePemError("is neither ECDSA P-256/P-384, Ed25519 nor RSA of at least 2048 bits")
 
 
 def read_ca_key(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
@@ -153,7 +153,7 @@ def read_ca_key(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     """
     key = read_key(pem)
     if isinstance(key, ed25519.Ed25519PrivateKey):
-        raise UnreadableError("is Ed25519, which is not known to work as a mesh's CA: use ECDSA or RSA")
+        raise UnreadablePemError("is Ed25519, which is not known to work as a mesh's CA: use ECDSA or RSA")
     return key
 
 
@@ -172,11 +172,11 @@ def read_request(pem: bytes) -> x509.CertificateSigningRequest:
     """
     block = next((block for block in blocks_of(pem) if block.label == "CERTIFICATE REQUEST"), None)
     if block is None:
-        raise UnreadableError("holds no PEM certificate request")
+        raise UnreadablePemError("holds no PEM certificate request")
     try:
         return x509.load_der_x509_csr(block.content)
     except ValueError as error:
-        raise UnreadableError("holds a certificate request that cannot be parsed") from error
+        raise UnreadablePemError("holds a certificate request that cannot be parsed") from error
 
 
 def request_names(request: x509.CertificateSigningRequest) -> tuple[str, ...]:
@@ -184,9 +184,9 @@ def request_names(request: x509.CertificateSigningRequest) -> tuple[str, ...]:
     return tuple(_dns_names(request))
 
 
-def facts_of(certificate: x509.Certificate) -> Facts:
+def facts_of(certificate: x509.Certificate) -> CertificateFacts:
     """The facts of ``certificate``."""
-    return Facts(
+    return CertificateFacts(
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         serial=f"{certificate.serial_number:x}",
         not_before=certificate.not_valid_before_utc,
@@ -228,7 +228,7 @@ def check_pair(
     hosts: Sequence[str],
     roots: Sequence[x509.Certificate],
     now: datetime.datetime,
-) -> list[Fault]:
+) -> list[CertificateFault]:
     """Everything that is wrong with a serving pair; an empty list means: safe to serve.
 
     :param chain_pem: leaf, then intermediates. :param key_pem: the leaf's private key.
@@ -238,22 +238,22 @@ def check_pair(
     :returns: one per fault, in the order of the checks.
     """
     if len(chain_pem) + len(key_pem) > SECRET_LIMIT:
-        return [Fault("size", "certificate and key are larger than a Secret may be (1 MiB)")]
+        return [CertificateFault("size", "certificate and key are larger than a Secret may be (1 MiB)")]
     try:
         chain = read_chain(chain_pem)
-    except UnreadableError as error:
-        return [Fault("certificate", f"the certificate {error}")]
+    except UnreadablePemError as error:
+        return [CertificateFault("certificate", f"the certificate {error}")]
     leaf, intermediates = chain[0], chain[1:]
-    faults: list[Fault] = []
+    faults: list[CertificateFault] = []
     try:
         key = read_key(key_pem)
         if not same_key(leaf, key):
             others = [number for number, link in enumerate(chain) if same_key(link, key)]
             order = f" but to number {others[0] + 1} of the chain: it comes first" if others else ""
             message = f"the private key does not belong to the certificate{order}"
-            faults.append(Fault("key-mismatch", message))
-    except UnreadableError as error:
-        faults.append(Fault("key", f"the private key {error}"))
+            faults.append(CertificateFault("key-mismatch", message))
+    except UnreadablePemError as error:
+        faults.append(CertificateFault("key", f"the private key {error}"))
     faults += _leaf_faults(leaf, hosts)
     faults += _date_faults(chain, now)
     faults += _root_faults(roots, now)
@@ -264,40 +264,49 @@ def check_pair(
     return faults
 
 
-def _leaf_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[Fault]:
+def _leaf_faults(leaf: x509.Certificate, hosts: Sequence[str]) -> list[CertificateFault]:
     names = _dns_names(leaf)
     missing = [host for host in hosts if not any(covers(name, host) for name in names)]
     faults = []
     if not 0 < leaf.serial_number < 1 << 160:
         # RFC 5280 4.1.2.2
-        faults.append(Fault("serial", "the certificate's serial number is not between 1 and 20 octets long"))
+        faults.append(
+            CertificateFault("serial", "the certificate's serial number is not between 1 and 20 octets long")
+        )
     if missing:
         listed = some_of([_printable(name) for name in names], SHOWN_NAMES) or "none"
         faults.append(
-            Fault("san", f"the certificate does not cover {', '.join(missing)} (its names: {listed})")
+            CertificateFault(
+                "san", f"the certificate does not cover {', '.join(missing)} (its names: {listed})"
+            )
         )
     try:
         extensions = leaf.extensions
     except ValueError:
-        return [*faults, Fault("certificate", "the certificate has extensions that cannot be parsed")]
+        return [
+            *faults,
+            CertificateFault("certificate", "the certificate has extensions that cannot be parsed"),
+        ]
     for extension in extensions:
         if extension.critical and isinstance(extension.value, x509.UnrecognizedExtension):
             oid = extension.oid.dotted_string
             message = f"the certificate has a critical extension that no client knows ({oid})"
-            faults.append(Fault("extension", message))
+            faults.append(CertificateFault("extension", message))
         if isinstance(extension.value, x509.BasicConstraints) and extension.value.ca:
             faults.append(
-                Fault("is-ca", "the certificate is a CA: such a key must not lie in a gateway's Secret")
+                CertificateFault(
+                    "is-ca", "the certificate is a CA: such a key must not lie in a gateway's Secret"
+                )
             )
         if (
             isinstance(extension.value, x509.ExtendedKeyUsage)
             and ExtendedKeyUsageOID.SERVER_AUTH not in extension.value
         ):
-            faults.append(Fault("usage", "the certificate is not for server authentication"))
+            faults.append(CertificateFault("usage", "the certificate is not for server authentication"))
         if isinstance(extension.value, x509.KeyUsage) and not extension.value.digital_signature:
             # TLS 1.3 and every exchange with ECDHE sign; Java and BoringSSL look at it, OpenSSL does not.
             text = "the certificate's keyUsage lacks digitalSignature: browsers refuse it"
-            faults.append(Fault("usage", text))
+            faults.append(CertificateFault("usage", text))
     return faults
 
 
@@ -306,39 +315,43 @@ def _printable(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def lifetime_faults(chain_pem: bytes) -> list[Fault]:
+def lifetime_faults(chain_pem: bytes) -> list[CertificateFault]:
     """Whether a certificate that is brought here lives longer than clients allow, whoever signed it.
 
     :returns: at most one; empty also where the chain cannot be read.
     """
     try:
         leaf = read_chain(chain_pem)[0]
-    except UnreadableError:
+    except UnreadablePemError:
         return []
     days = (leaf.not_valid_after_utc - leaf.not_valid_before_utc).days
     if days <= LONGEST_DAYS:
         return []
     text = f"the certificate is valid for {days} days: some clients refuse more than {LONGEST_DAYS} days"
-    return [Fault("too-long", text)]
+    return [CertificateFault("too-long", text)]
 
 
-def _date_faults(chain: Sequence[x509.Certificate], now: datetime.datetime) -> list[Fault]:
+def _date_faults(chain: Sequence[x509.Certificate], now: datetime.datetime) -> list[CertificateFault]:
     faults = []
     for position, certificate in enumerate(chain):
         what = "the certificate" if position == 0 else f"intermediate {position}"
         if certificate.not_valid_after_utc <= now:
             faults.append(
-                Fault("expired", f"{what} is valid until {rfc3339(certificate.not_valid_after_utc)} only")
+                CertificateFault(
+                    "expired", f"{what} is valid until {rfc3339(certificate.not_valid_after_utc)} only"
+                )
             )
         if certificate.not_valid_before_utc > now - CLOCK_TOLERANCE:
             begin = rfc3339(certificate.not_valid_before_utc)
             faults.append(
-                Fault("future", f"{what} is valid from {begin} only, too late for clocks that run slow")
+                CertificateFault(
+                    "future", f"{what} is valid from {begin} only, too late for clocks that run slow"
+                )
             )
     return faults
 
 
-def _root_faults(roots: Sequence[x509.Certificate], now: datetime.datetime) -> list[Fault]:
+def _root_faults(roots: Sequence[x509.Certificate], now: datetime.datetime) -> list[CertificateFault]:
     """Whether none of the roots is valid: one that is over may stand beside the one that follows it."""
     if not roots or any(one.not_valid_before_utc <= now < one.not_valid_after_utc for one in roots):
         return []
@@ -346,24 +359,30 @@ def _root_faults(roots: Sequence[x509.Certificate], now: datetime.datetime) -> l
     name, life = last.subject.rfc4514_string(), (last.not_valid_before_utc, last.not_valid_after_utc)
     begin, end = (rfc3339(moment) for moment in life)
     text = f"the expected CA ({_printable(name)}) is valid from {begin} to {end} only"
-    return [Fault("expired", f"{text}: clients refuse what it signed")]
+    return [CertificateFault("expired", f"{text}: clients refuse what it signed")]
 
 
-def _path_faults(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> list[Fault]:
+def _path_faults(
+    chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]
+) -> list[CertificateFault]:
     faults, end = [], _path_end(chain)
     for position, certificate in enumerate(chain):
         algorithm = certificate.signature_hash_algorithm
         if algorithm is not None and algorithm.name in ("sha1", "md5"):
             faults.append(
-                Fault("hash", f"certificate {position} of the chain is signed with {algorithm.name}")
+                CertificateFault(
+                    "hash", f"certificate {position} of the chain is signed with {algorithm.name}"
+                )
             )
         if position >= end:
             continue
         issuers = chain[position + 1 : min(position + 2, end)] or roots
         if issuers and not any(issued_by(certificate, issuer) for issuer in issuers):
             follows = "the next one in the chain" if position + 1 < end else "the expected CA"
-            faults.append(Fault("path", f"certificate {position} of the chain is not issued by {follows}"))
-    return faults or [Fault("issuer", text) for text in overreaches(chain[:end])]
+            faults.append(
+                CertificateFault("path", f"certificate {position} of the chain is not issued by {follows}")
+            )
+    return faults or [CertificateFault("issuer", text) for text in overreaches(chain[:end])]
 
 
 def _path_end(chain: Sequence[x509.Certificate]) -> int:
@@ -393,7 +412,7 @@ def _verified(
     roots: Sequence[x509.Certificate],
     hosts: Sequence[str],
     now: datetime.datetime,
-) -> list[Fault]:
+) -> list[CertificateFault]:
     if any(isinstance(one.public_key(), ed25519.Ed25519PublicKey) for one in (leaf, *intermediates, *roots)):
         return []  # that implementation keeps to the rules of browsers, which know no Ed25519
     builder = _policy().store(verification.Store(list(roots))).time(now)
@@ -404,7 +423,7 @@ def _verified(
         except verification.VerificationError as error:
             if _READ_BY_CLIENTS in str(error):
                 continue
-            return [Fault("path", f"a client would refuse the certificate for {host}: {error}")]
+            return [CertificateFault("path", f"a client would refuse the certificate for {host}: {error}")]
     return []
 
 
@@ -435,32 +454,34 @@ def _may_sign(_policy: object, _certificate: x509.Certificate, usage: x509.KeyUs
         raise ValueError("keyUsage.keyCertSign must be asserted in a CA certificate")
 
 
-def check_authority(chain_pem: bytes, key_pem: bytes, now: datetime.datetime) -> list[Fault]:
+def check_authority(chain_pem: bytes, key_pem: bytes, now: datetime.datetime) -> list[CertificateFault]:
     """Everything that keeps a CA from issuing. ``chain_pem`` begins with the issuer, its parents follow.
 
     :returns: one per fault; empty when it can issue.
     """
     try:
         chain, key = read_chain(chain_pem), read_key(key_pem)
-    except UnreadableError as error:
-        return [Fault("unreadable", f"its certificate or key {error}")]
+    except UnreadablePemError as error:
+        return [CertificateFault("unreadable", f"its certificate or key {error}")]
     issuer = chain[0]
     faults = []
     if not same_key(issuer, key):
-        faults.append(Fault("key-mismatch", "its private key does not belong to its certificate"))
+        faults.append(CertificateFault("key-mismatch", "its private key does not belong to its certificate"))
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
         may_sign = issuer.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
     except (x509.ExtensionNotFound, ValueError):
-        faults.append(Fault("not-a-ca", "its certificate lacks the extensions of a CA"))
+        faults.append(CertificateFault("not-a-ca", "its certificate lacks the extensions of a CA"))
     else:
         if not constraints.ca or not may_sign:
-            faults.append(Fault("not-a-ca", "its certificate may not sign certificates"))
+            faults.append(CertificateFault("not-a-ca", "its certificate may not sign certificates"))
     for certificate in chain:
         if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
             ends = rfc3339(certificate.not_valid_after_utc)
             faults.append(
-                Fault("expired", f"{certificate.subject.rfc4514_string()} is not valid now (until {ends})")
+                CertificateFault(
+                    "expired", f"{certificate.subject.rfc4514_string()} is not valid now (until {ends})"
+                )
             )
     return [*faults, *_path_faults(chain, [])]
 

@@ -14,7 +14,7 @@ _SWEEPS = 6
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class GridPlace:
     """Column and row of a service, both from 0. ``rows``: how many its column has."""
 
     column: int
@@ -22,7 +22,7 @@ class Place:
     rows: int
 
 
-def places(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, Place]:
+def places(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, GridPlace]:
     """A place for each node: its column by the fewest calls from a service that nobody calls, its row such
     that lines cross little.
 
@@ -46,7 +46,7 @@ def places(nodes: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, 
             size = len(order[column])
             ranks |= {node: _middle(row, size) for row, node in enumerate(order[column])}
     return {
-        node: Place(column, row, len(found))
+        node: GridPlace(column, row, len(found))
         for column, found in enumerate(_wrapped([order[column] for column in sorted(order)]))
         for row, node in enumerate(found)
     }

@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 
 from ...documents.page import escaped
-from .graph import Place, places
+from .graph import GridPlace, places
 from .numbers import number, percent
 from .report import Report, by_rate
-from .signals import Edge, Signals
+from .signals import Signals, TrafficEdge
 
 _WIDTH = 1200
 _WIDEST, _TALL, _FLAT = 148, 36, 22
@@ -92,14 +92,14 @@ def picture(report: Report) -> str:
     )
 
 
-def _silent(node: str, report: Report, edges: Sequence[Edge]) -> str:
+def _silent(node: str, report: Report, edges: Sequence[TrafficEdge]) -> str:
     """What is said of a service without requests."""
     if any(edge.source == node for edge in edges):
         return "calls only"
     return _NOT_SEEN if node in report.dark or report.traffic is None else "no requests"
 
 
-def _boxes(found: dict[str, Place], height: int) -> tuple[dict[str, _Box], float]:
+def _boxes(found: dict[str, GridPlace], height: int) -> tuple[dict[str, _Box], float]:
     columns = max(place.column for place in found.values()) + 1
     rows = max(place.rows for place in found.values())
     pitch = height + _GAP
@@ -148,7 +148,7 @@ def _node(node: str, box: _Box, signals: Signals | None, seconds: float, silent:
     )
 
 
-def _edge(edge: Edge, start: _Box, end: _Box, seconds: float, index: int, *, few: bool) -> str:
+def _edge(edge: TrafficEdge, start: _Box, end: _Box, seconds: float, index: int, *, few: bool) -> str:
     signals = edge.signals
     rate, share = signals.rate(seconds), percent(signals.error_share)
     colour, wide = _colour(signals), min(6.0, 1.0 + math.log10(1 + rate))

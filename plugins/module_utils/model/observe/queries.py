@@ -45,7 +45,7 @@ def selectors(namespaces: Collection[str], matchers: Mapping[str, str]) -> tuple
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Scope:
+class QueryScope:
     """Which series are meant.
 
     :param namespaces: of the mesh. :param matchers: label -> value that all series have.

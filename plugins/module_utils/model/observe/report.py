@@ -13,7 +13,7 @@ from typing import Any
 from ...verdicts import CANNOT_TELL, PASS
 from ..response_flags import explained
 from .numbers import number, percent
-from .signals import Edge, Signals, Traffic, flagged, slowest
+from .signals import Signals, Traffic, TrafficEdge, flagged, slowest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def busiest(traffic: Traffic) -> list[tuple[str, Signals]]:
     )
 
 
-def by_rate(edges: Sequence[Edge]) -> list[Edge]:
+def by_rate(edges: Sequence[TrafficEdge]) -> list[TrafficEdge]:
     """The edges in the order of :func:`busiest`. :returns: all of them."""
     return sorted(
         edges,
@@ -169,7 +169,7 @@ def by_rate(edges: Sequence[Edge]) -> list[Edge]:
     )
 
 
-def edge_entry(edge: Edge, seconds: float) -> dict[str, Any]:
+def edge_entry(edge: TrafficEdge, seconds: float) -> dict[str, Any]:
     """An edge as a module returns it.
 
     :returns: ``source``, ``destination``, ``mtls``, and the numbers of :func:`_numbers`.

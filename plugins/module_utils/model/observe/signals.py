@@ -66,7 +66,7 @@ class Signals:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Edge:
+class TrafficEdge:
     """Who called whom.
 
     :param source: ``namespace/service`` of the caller, or ``OUTSIDE``.
@@ -86,7 +86,7 @@ class Traffic:
 
     seconds: float
     services: Mapping[str, Signals]
-    edges: tuple[Edge, ...]
+    edges: tuple[TrafficEdge, ...]
 
 
 @dataclasses.dataclass(slots=True)
@@ -165,7 +165,7 @@ def traffic_of(
             if signals.requests
         },
         tuple(
-            Edge(
+            TrafficEdge(
                 source,
                 destination,
                 _signals(tally, latency=late.get((source, destination), Latency())),
@@ -288,19 +288,19 @@ def _secured(tally: _Tally) -> bool | None:
     return True if tally.secured else None
 
 
-def slowest(edges: Iterable[Edge], most: int) -> list[Edge]:
+def slowest(edges: Iterable[TrafficEdge], most: int) -> list[TrafficEdge]:
     """The edges whose slowest requests take longest. :returns: by p99, the slowest first; only known ones."""
     known = [edge for edge in edges if edge.signals.latency.p99 is not None]
     return sorted(known, key=lambda edge: -(edge.signals.latency.p99 or 0.0))[:most]
 
 
-def flagged(edges: Sequence[Edge]) -> list[tuple[str, float, list[Edge]]]:
+def flagged(edges: Sequence[TrafficEdge]) -> list[tuple[str, float, list[TrafficEdge]]]:
     """Requests by response flag.
 
     :returns: flag, how many, and the edges that had it, the most frequent first.
     """
     counts: dict[str, float] = {}
-    having: dict[str, list[Edge]] = {}
+    having: dict[str, list[TrafficEdge]] = {}
     for edge in edges:
         for flag, count in edge.signals.flags.items():
             if count:

@@ -12,7 +12,7 @@ from typing import Any
 from ..response_flags import explained
 from .numbers import UNKNOWN, number, percent
 from .report import Report, Saturation, busiest, by_rate
-from .signals import Edge, Signals, flagged, slowest
+from .signals import Signals, TrafficEdge, flagged, slowest
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -44,7 +44,7 @@ def service_row(
     return [key, *_cells(signals, seconds), percent(full.cpu), percent(full.memory)]
 
 
-def edge_row(edge: Edge, seconds: float) -> list[str]:
+def edge_row(edge: TrafficEdge, seconds: float) -> list[str]:
     """An edge's cells. :returns: in the order of the table's head."""
     secured = {True: "yes", False: "NO", None: UNKNOWN}[edge.secured]
     return [edge.source, edge.destination, secured, *_cells(edge.signals, seconds)]

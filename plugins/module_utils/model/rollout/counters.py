@@ -37,7 +37,7 @@ class Sample:
         return next((value for key, value in self.labels if key == name), "")
 
 
-class Ledger:
+class SeriesMemory:
     """Remembers the last value of every series that was seen in a run, and gives increments.
 
     A series that vanishes for a while (a missed scrape, a restarted Prometheus) goes on from its last known

@@ -23,7 +23,7 @@ from ...fields import name_of, namespace_of, text_at
 from .capacity import Size
 from .gates import Judgement, Policy, QueryGate, ShareGate
 from .measurement import Baseline
-from .outside_gates import Answer
+from .outside_gates import GateAnswer
 from .phases import RolloutPlan, TrafficState
 from .record import journal_name
 from .settings import RunSettings, VersionFacts
@@ -263,7 +263,7 @@ class Journal(RunFacts):
     after: After | None = None
     verdicts: tuple[Judgement, ...] = ()
     by_phase: Mapping[str, tuple[Judgement, ...]] = dataclasses.field(default_factory=dict)
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[GateAnswer, ...] = ()
     values: Mapping[str, tuple[float | None, ...]] = dataclasses.field(default_factory=dict)
     judged: int | None = None
     ended: bool = True
@@ -403,7 +403,7 @@ class Action(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Request:
+class PersonRequest:
     """What somebody asks of a live runner. :param run: id of the run that is meant. :param at: RFC 3339."""
 
     action: Action
@@ -416,14 +416,14 @@ class Request:
         return json.dumps(encode(self), separators=(",", ":"))
 
 
-def parse_request(text: str, run: str) -> Request | None:
+def parse_request(text: str, run: str) -> PersonRequest | None:
     """The request for a run.
 
     :returns: None for another run's, and for what nobody can understand: anybody may write one, and none may
         stop a run.
     """
     try:
-        request: Request = decode(Request, from_json(text))
+        request: PersonRequest = decode(PersonRequest, from_json(text))
     except ValueError:
         return None
     return request if request.run == run else None

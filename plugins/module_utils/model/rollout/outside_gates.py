@@ -121,7 +121,7 @@ class OutsideGate:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
+class GateAnswer:
     """What a gate said last at one moment of a run.
 
     :param attempt: of the run: how often it had started over. :param at: RFC 3339.
@@ -145,18 +145,22 @@ class Answer:
         return (self.gate, self.when, self.phase, self.attempt) == (gate, when, phase, attempt)
 
 
-def answer_of(answers: Sequence[Answer], gate: str, when: Moment, phase: int, attempt: int) -> Answer | None:
+def answer_of(
+    answers: Sequence[GateAnswer], gate: str, when: Moment, phase: int, attempt: int
+) -> GateAnswer | None:
     """The answer to the question of a moment; ``None`` when nobody has answered yet."""
     return next((found for found in answers if found.is_about(gate, when, phase, attempt)), None)
 
 
-def with_answer(answers: Sequence[Answer], new: Answer) -> tuple[Answer, ...]:
+def with_answer(answers: Sequence[GateAnswer], new: GateAnswer) -> tuple[GateAnswer, ...]:
     """The answers, with a new one in the place of the one before. :returns: the last `KEPT_ANSWERS`."""
     others = [found for found in answers if not found.is_about(new.gate, new.when, new.phase, new.attempt)]
     return (*others, new)[-KEPT_ANSWERS:]
 
 
-def question_id(run: str, answer: Answer | None, gate: str, when: Moment, phase: int, attempt: int) -> str:
+def question_id(
+    run: str, answer: GateAnswer | None, gate: str, when: Moment, phase: int, attempt: int
+) -> str:
     """What tells a question from others: whoever is asked twice because an answer was lost need not do twice
     what it was asked for."""
     return f"{run}-{attempt}.{gate}.{when}.{phase}.{answer.answered if answer else 0}"

@@ -36,15 +36,15 @@ class LabelError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Pair:
+class RequestCounts:
     """Requests and bad requests."""
 
     total: float = 0.0
     bad: float = 0.0
 
-    def plus(self, total: float, bad: float) -> Pair:
+    def plus(self, total: float, bad: float) -> RequestCounts:
         """The sum."""
-        return Pair(self.total + total, self.bad + bad)
+        return RequestCounts(self.total + total, self.bad + bad)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,12 +88,14 @@ def is_bad(labels: Labels) -> bool:
     return code.startswith("5")
 
 
-def count_requests(increments: Mapping[Labels, float], versions: VersionWorkloads) -> dict[str, Pair]:
+def count_requests(
+    increments: Mapping[Labels, float], versions: VersionWorkloads
+) -> dict[str, RequestCounts]:
     """Requests by ``<reporter>/<version>``, such as ``destination/canary`` and ``source/unknown``.
 
     :returns: key -> how many, and how many of them bad.
     """
-    counts: dict[str, Pair] = {}
+    counts: dict[str, RequestCounts] = {}
     for labels, value in increments.items():
         version = versions.of(labels)
         reporter = label_of(labels, "reporter")
@@ -101,11 +103,13 @@ def count_requests(increments: Mapping[Labels, float], versions: VersionWorkload
             continue
         side = "source" if reporter == "source" else "destination"
         key = f"{side}/{version}"
-        counts[key] = counts.get(key, Pair()).plus(value, value if is_bad(labels) else 0.0)
+        counts[key] = counts.get(key, RequestCounts()).plus(value, value if is_bad(labels) else 0.0)
     return counts
 
 
-def count_slow(increments: Mapping[Labels, float], versions: VersionWorkloads, bound: str) -> dict[str, Pair]:
+def count_slow(
+    increments: Mapping[Labels, float], versions: VersionWorkloads, bound: str
+) -> dict[str, RequestCounts]:
     """Requests by version at the server, bad = slower than the histogram bound (its ``le`` label as text).
 
     :returns: version -> how many, and how many of them slow.
@@ -122,14 +126,18 @@ def count_slow(increments: Mapping[Labels, float], versions: VersionWorkloads, b
         elif le == bound:
             fast[version] = fast.get(version, 0.0) + value
     return {
-        version: Pair(count, max(0.0, count - fast.get(version, 0.0))) for version, count in total.items()
+        version: RequestCounts(count, max(0.0, count - fast.get(version, 0.0)))
+        for version, count in total.items()
     }
 
 
-def merged(counts: Mapping[str, Pair], version: str) -> Pair:
+def merged(counts: Mapping[str, RequestCounts], version: str) -> RequestCounts:
     """Both reporters' view of one version: the larger of each count."""
-    server, client = counts.get(f"destination/{version}", Pair()), counts.get(f"source/{version}", Pair())
-    return Pair(max(server.total, client.total), max(server.bad, client.bad))
+    server, client = (
+        counts.get(f"destination/{version}", RequestCounts()),
+        counts.get(f"source/{version}", RequestCounts()),
+    )
+    return RequestCounts(max(server.total, client.total), max(server.bad, client.bad))
 
 
 def bucket_bounds(series: Iterable[Labels]) -> list[tuple[float, str]]:

@@ -31,17 +31,17 @@ POD_LABELS = ("pod", "pod_name", "kubernetes_pod_name")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Target:
+class ScrapeTarget:
     """What was scraped: a pod, by its name, its address, or both."""
 
     pod: str
     host: str
 
 
-def target_of(labels: Labels) -> Target:
+def target_of(labels: Labels) -> ScrapeTarget:
     """The target of a series; empty for one that was added up from many."""
     pod = next((found for name in POD_LABELS if (found := label_of(labels, name))), "")
-    return Target(pod, _host(label_of(labels, "instance")))
+    return ScrapeTarget(pod, _host(label_of(labels, "instance")))
 
 
 def _host(instance: str) -> str:
@@ -90,7 +90,7 @@ def _joined(group: Sequence[Raw]) -> Points:
 
 def _refuse_clusters(series: Iterable[Labels]) -> None:
     """Clusters that share a store differ in a label, which that of the store itself may lack."""
-    servers: dict[str, dict[str, set[Target]]] = {name: {} for name in CLUSTER_LABELS}
+    servers: dict[str, dict[str, set[ScrapeTarget]]] = {name: {} for name in CLUSTER_LABELS}
     for labels in series:
         server = {target_of(labels)} if label_of(labels, "reporter") == "destination" else set()
         for name, found in servers.items():
@@ -113,7 +113,7 @@ def _refuse_clusters(series: Iterable[Labels]) -> None:
 
 def _refuse_twice_scraped(series: Sequence[Raw]) -> None:
     """A target whose series come from two scrapes at the same time."""
-    scrapes: dict[Target, dict[Labels, tuple[float, float]]] = {}
+    scrapes: dict[ScrapeTarget, dict[Labels, tuple[float, float]]] = {}
     for labels, points in series:
         target = target_of(labels)
         if not (target.host or target.pod):
@@ -136,9 +136,9 @@ def _refuse_twice_scraped(series: Sequence[Raw]) -> None:
                 )
 
 
-def _without_pod(target: Target) -> Target:
+def _without_pod(target: ScrapeTarget) -> ScrapeTarget:
     """Scrapes of one address are compared whether they know the pod or not."""
-    return Target("", target.host) if target.host else target
+    return ScrapeTarget("", target.host) if target.host else target
 
 
 def scrape_interval(series: Iterable[Raw]) -> float | None:
@@ -178,7 +178,7 @@ def moved(series: Sequence[Raw]) -> dict[Labels, float]:
 
     :returns: labels of a series -> how much it has grown.
     """
-    began: dict[Target, float] = {}
+    began: dict[ScrapeTarget, float] = {}
     for labels, points in series:
         target = target_of(labels)
         began[target] = min(began.get(target, points[0][0]), points[0][0])
@@ -193,12 +193,12 @@ def moved(series: Sequence[Raw]) -> dict[Labels, float]:
     return grown
 
 
-def by_target(newest: Mapping[Labels, float]) -> dict[Target, float]:
+def by_target(newest: Mapping[Labels, float]) -> dict[ScrapeTarget, float]:
     """When each target was scraped last. :param newest: labels of a series -> time of its newest sample.
 
     :returns: target -> seconds since the epoch.
     """
-    seen: dict[Target, float] = {}
+    seen: dict[ScrapeTarget, float] = {}
     for labels, at in newest.items():
         target = target_of(labels)
         seen[target] = max(seen.get(target, 0.0), at)

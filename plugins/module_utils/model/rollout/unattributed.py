@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from typing import Union
 
-from .requests import Pair
+from .requests import RequestCounts
 
 NOISE = 2.0  # standard deviations by which a count may exceed its expectation
 Weight = Union[float, tuple[float, float]]  # noqa: UP007 - pylint of ansible-test takes no | here
@@ -38,7 +38,9 @@ class Unattributed:
         self._share = share
         self._failed = self._excess = self._requests = 0.0
 
-    def divide(self, failed: float, canary: float, stable: float, weight: Weight | None) -> tuple[Pair, Pair]:
+    def divide(
+        self, failed: float, canary: float, stable: float, weight: Weight | None
+    ) -> tuple[RequestCounts, RequestCounts]:
         """What the failures of one look add to the canary and to the stable version.
 
         :param failed: since the last look. :param canary, stable: requests since the last look that reached
@@ -49,7 +51,7 @@ class Unattributed:
         total = failed + canary + stable
         if failed <= 0:
             self._requests += total
-            return Pair(), Pair()
+            return RequestCounts(), RequestCounts()
         self._failed += failed
         self._requests += total
         expected = self._share * self._requests
@@ -57,7 +59,7 @@ class Unattributed:
         beyond, self._excess = min(failed, excess - self._excess), excess
         ours = (failed - beyond) * self._traffic_share(canary, stable, weight)
         ours += beyond * self._missing_share(total, canary, stable, weight)
-        return Pair(ours, ours), Pair(failed - ours, failed - ours)
+        return RequestCounts(ours, ours), RequestCounts(failed - ours, failed - ours)
 
     @staticmethod
     def _traffic_share(canary: float, stable: float, weight: Weight | None) -> float:

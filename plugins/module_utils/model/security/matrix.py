@@ -25,7 +25,7 @@ MAX_EXAMPLES = 50
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Difference:
+class CellDifference:
     """Cells in which one object makes live policies answer otherwise than the catalogue.
 
     :param kind: OPENS, CLOSES, or UNSURE where nobody can tell. :param decision: of the first of them.
@@ -54,11 +54,11 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Comparison:
+class CellComparison:
     """:param cells: those that were compared."""
 
     cells: tuple[Cell, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[CellDifference, ...]
 
 
 def is_stated(edges: Sequence[Edge], request: Request, trust_domains: Sequence[str]) -> bool:
@@ -100,7 +100,7 @@ def compare(
     edges: Sequence[Edge],
     requests: Iterable[Request],
     trust_domains: Sequence[str],
-) -> Comparison:
+) -> CellComparison:
     """Every request, decided by the live policies and by the catalogue.
 
     :param requests: see ``classes.trials``.
@@ -114,7 +114,7 @@ def compare(
             decision = cell.decision
             kind = UNSURE if decision.verdict == UNKNOWN else CLOSES if cell.stated else OPENS
             found.setdefault((kind, decision.policy, decision.rule), []).append((cell.request, decision))
-    return Comparison(cells, tuple(_gathered(found)))
+    return CellComparison(cells, tuple(_gathered(found)))
 
 
 def mark_of(edges: Sequence[Edge], cell: Cell, home: str, trust_domains: Sequence[str]) -> tuple[object, ...]:
@@ -145,7 +145,7 @@ def mark_of(edges: Sequence[Edge], cell: Cell, home: str, trust_domains: Sequenc
 
 def flips(
     before: WorkloadPolicies, after: WorkloadPolicies, requests: Iterable[Request]
-) -> tuple[Difference, ...]:
+) -> tuple[CellDifference, ...]:
     """Only the cells whose answer changes from one set of policies to another.
 
     :returns: one per object that decides the new answer, or for CLOSES the one that decided the old one.
@@ -163,11 +163,11 @@ def flips(
 
 def _gathered(
     found: dict[tuple[str, str, int | None], list[tuple[Request, Decision]]],
-) -> Iterable[Difference]:
+) -> Iterable[CellDifference]:
     for (kind, _policy, _rule), cells in found.items():
         ordered = sorted(cells, key=_closing if kind == CLOSES else _opening)
         examples = tuple(request for request, _decision in ordered[:MAX_EXAMPLES])
-        yield Difference(kind, ordered[0][1], examples, len(cells))
+        yield CellDifference(kind, ordered[0][1], examples, len(cells))
 
 
 def _opening(cell: tuple[Request, Decision]) -> tuple[int, ...]:

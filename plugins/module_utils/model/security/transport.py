@@ -41,7 +41,7 @@ class ServerPort:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Connection:
+class ConnectionVerdict:
     """:param verdict: MTLS, PLAINTEXT, SIMPLE_TLS, WILL_FAIL or UNKNOWN.
 
     :param accepts_plaintext: whether the server would take plaintext as well, whatever this caller does.
@@ -54,7 +54,7 @@ class Connection:
     reason: str
 
 
-def connect(client: ClientMode | None, server: ServerPort, service_mode: str) -> Connection:
+def connect(client: ClientMode | None, server: ServerPort, service_mode: str) -> ConnectionVerdict:
     """One caller, one port of one pod.
 
     :param client: ``None`` for a caller without a proxy. :param service_mode: the mode of the namespace,
@@ -62,9 +62,11 @@ def connect(client: ClientMode | None, server: ServerPort, service_mode: str) ->
     """
     decided = tuple(item for item in (client.decided if client else "", server.decided) if item)
     if server.pod.ambient:
-        return Connection(UNKNOWN, False, decided, "the pod is in ambient mode, which is not looked at")
+        return ConnectionVerdict(
+            UNKNOWN, False, decided, "the pod is in ambient mode, which is not looked at"
+        )
     verdict, reason = _verdict(client, server, service_mode)
-    return Connection(verdict, server.accepts_plaintext, decided, reason)
+    return ConnectionVerdict(verdict, server.accepts_plaintext, decided, reason)
 
 
 def _verdict(client: ClientMode | None, server: ServerPort, service_mode: str) -> tuple[str, str]:

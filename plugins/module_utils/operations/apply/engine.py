@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from ...kube.client import KubeClient
 
 __all__ = [
+    "ApplyOptions",
     "Barrier",
     "Held",
     "Live",
-    "Options",
     "Plan",
     "Wait",
     "apply_plan",
@@ -40,7 +40,7 @@ BeforeWrite = Callable[[Plan], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Options:
+class ApplyOptions:
     """How to apply.
 
     :param force: take over fields that other managers own. :param proof: ``fields`` or ``dry_run``.
@@ -76,7 +76,7 @@ class Options:
     hidden: Sequence[Pattern] = ()
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> Options:
+    def from_params(cls, params: Mapping[str, Any]) -> ApplyOptions:
         """The options that module ``resources`` has with and without a catalogue.
 
         :param params: as its argument spec leaves them: every option is there.
@@ -118,7 +118,7 @@ def apply_plan(
     deletions: Iterable[Mapping[str, Any]],
     *,
     context: Context,
-    options: Options,
+    options: ApplyOptions,
     held: Sequence[Item] = (),
 ) -> dict[str, Any]:
     """Carry out an apply of objects that are checked, against a live state that was read.
@@ -143,7 +143,7 @@ def _apply(
     deletions: Iterable[Mapping[str, Any]],
     *,
     context: Context,
-    options: Options,
+    options: ApplyOptions,
     held: Sequence[Item],
 ) -> dict[str, Any]:
     items = judge(
@@ -237,7 +237,7 @@ def _carry_out(
     leaving: Sequence[Mapping[str, Any]],
     live: Live,
     context: Context,
-    options: Options,
+    options: ApplyOptions,
 ) -> None:
     open_items = [item for item in items if item.changes]
     for item in open_items:

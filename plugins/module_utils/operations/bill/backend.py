@@ -23,7 +23,7 @@ from ..canary.options.spec import CANARY_SPEC
 from ..control_plane.installer import find_installer
 from ..control_plane.options import INSTALLATION_SPEC, INSTALLATION_VARIABLES, installation_of, tools_of
 from ..download.backend import on_this_machine
-from .contents import Image, images_of, render
+from .contents import BilledImage, images_of, render
 from .text import text_of
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
@@ -104,14 +104,16 @@ def _addons(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     return read_addons(AddonOptions.from_params(options)) if params["addons"] else []
 
 
-def _merged(sources: Mapping[tuple[str, tuple[str, ...]], set[str]]) -> list[Image]:
+def _merged(sources: Mapping[tuple[str, tuple[str, ...]], set[str]]) -> list[BilledImage]:
     """One entry per image: two that need the same one are told together."""
     users: dict[str, set[str]] = {}
     variables: dict[str, list[str]] = {}
     for (image, names), used_by in sources.items():
         users.setdefault(image, set()).update(used_by)
         variables.setdefault(image, []).extend(names)
-    return [Image(image, tuple(sorted(users[image])), tuple(variables[image])) for image in sorted(users)]
+    return [
+        BilledImage(image, tuple(sorted(users[image])), tuple(variables[image])) for image in sorted(users)
+    ]
 
 
 def _program(params: Mapping[str, Any], tool: Tool) -> dict[str, Any]:

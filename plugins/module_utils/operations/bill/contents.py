@@ -30,7 +30,7 @@ SIDECARS = "sidecars"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Image:
+class BilledImage:
     """One image. :param used_by: ids of objects, or what else pulls it.
 
     :param variables: by which an inventory takes it from elsewhere.

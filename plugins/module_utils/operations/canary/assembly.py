@@ -34,7 +34,7 @@ from .metrics import PrometheusSource
 from .notifications import Notifications
 from .objects.fences import highest_fence
 from .objects.journal import JournalStore
-from .objects.lease import Lease
+from .objects.lease import RolloutLease
 from .objects.records import Records
 from .objects.routes import ForeignRoutes, OwnRoutes
 from .options.rollout import RolloutOptions
@@ -70,7 +70,9 @@ class RolloutBuilder:
         self.background: Background = Worker()
         self.workers: Callable[[], Background] = Worker
         self.store = JournalStore(self.client, self.clock, **names)
-        self.lease = Lease(self.client, self.clock, identity=new_identity(), duration=options.lease, **names)
+        self.lease = RolloutLease(
+            self.client, self.clock, identity=new_identity(), duration=options.lease, **names
+        )
         self.lease.floor = self._highest_fence
 
     def of_run(self, journal: Journal | None) -> RolloutBuilder:

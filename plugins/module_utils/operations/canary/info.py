@@ -20,7 +20,7 @@ from ...model.rollout.record import RecordError, read_record, release_name
 from ...model.rollout.split import Split
 from .left_behind import WAY_OUT, key_of, left_behind
 from .objects.journal import JournalStore
-from .objects.lease import Lease
+from .objects.lease import RolloutLease
 from .objects.routes import ISTIO_API
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _entry(client: KubeClient, clock: Clock, catalogue: Catalogue, service: Serv
     names: dict[str, Any] = {"service": service.name, "namespace": service.namespace, "mesh": catalogue.name}
     store = JournalStore(client, clock, **names)
     journal = store.read()
-    lease = Lease(client, clock, identity="", duration=0, **names)
+    lease = RolloutLease(client, clock, identity="", duration=0, **names)
     record = read_record(client.get("v1", "ConfigMap", release_name(service.name), service.namespace))
     split = _live_split(client, catalogue, service, journal)
     return {

@@ -12,12 +12,12 @@ from typing import Protocol
 from ...istio.metrics import MetricsError, RawSeries
 from ...kube.clock import Clock
 from ...model.promql import matching
-from ...model.rollout.counters import Labels, Ledger, Sample, label_of
+from ...model.rollout.counters import Labels, Sample, SeriesMemory, label_of
 from ...model.rollout.gates import QueryGate, ShareGate
 from ...model.rollout.measurement import Baseline, Measurement
 from ...model.rollout.requests import (
     LabelError,
-    Pair,
+    RequestCounts,
     VersionWorkloads,
     by_bound,
     choose_bound,
@@ -100,9 +100,9 @@ class PrometheusSource:
                 f'istio_request_duration_milliseconds_bucket{{reporter=~"destination|waypoint",{server}}}'
             ),
         }
-        self._ledger = Ledger(target_of)
-        self._sums: dict[str, Pair] = {}
-        self._reported: dict[str, Pair] = {}
+        self._ledger = SeriesMemory(target_of)
+        self._sums: dict[str, RequestCounts] = {}
+        self._reported: dict[str, RequestCounts] = {}
         self._buckets: dict[str, dict[str, float]] = {}
         self._begun: float | None = None
         self._counted_to = 0.0  # until then
@@ -129,7 +129,7 @@ class PrometheusSource:
         self.scraped_every(interval)
         grown = {name: moved(series) for name, series in answers.items()}
         counts = count_requests({**grown["server"], **grown["client"]}, self._versions)
-        stable, unknown = merged(counts, "stable"), counts.get("source/unknown", Pair())
+        stable, unknown = merged(counts, "stable"), counts.get("source/unknown", RequestCounts())
         known = stable.plus(unknown.bad, unknown.bad)
         shares = {"errors": known.bad / known.total if known.total else 0.0}
         p99 = None
@@ -138,7 +138,7 @@ class PrometheusSource:
             buckets = by_bound(mine)
             p99 = quantile(buckets, 0.99)
             self.bound = choose_bound(mine, quantile(buckets, 0.95), self._max_ms)
-            slow = count_slow(mine, self._versions, self.bound).get("stable", Pair())
+            slow = count_slow(mine, self._versions, self.bound).get("stable", RequestCounts())
             shares["latency"] = slow.bad / slow.total if slow.total else 0.0
         everything = stable.total + merged(counts, "canary").total + unknown.total
         lost = share_at_most(unknown.bad, everything)
@@ -164,15 +164,15 @@ class PrometheusSource:
             return {}
         cut = {name: between_scrapes(series, interval) for name, series in answers.items()}
         spans = sorted({span for found in cut.values() for span in found})
-        spread: dict[str, list[Pair]] = {"errors": []}
+        spread: dict[str, list[RequestCounts]] = {"errors": []}
         for number in spans:
             grown = {name: found.get(number, {}) for name, found in cut.items()}
             counts = count_requests({**grown["server"], **grown["client"]}, self._versions)
-            lost = counts.get("source/unknown", Pair()).bad
+            lost = counts.get("source/unknown", RequestCounts()).bad
             spread["errors"].append(merged(counts, "stable").plus(lost, lost))
             if self.wants_latency and self.bound:
                 slow = count_slow(self._stable_only(grown["latency"]), self._versions, self.bound)
-                spread.setdefault("latency", []).append(slow.get("stable", Pair()))
+                spread.setdefault("latency", []).append(slow.get("stable", RequestCounts()))
         return {
             gate: tuple((round(pair.total), round(pair.bad)) for pair in pairs)
             for gate, pairs in spread.items()
@@ -212,7 +212,7 @@ class PrometheusSource:
     def _start(self, newest: Mapping[str, list[Sample]]) -> bool:
         if not self._fresh(newest):
             return False
-        self._ledger = Ledger(target_of)
+        self._ledger = SeriesMemory(target_of)
         self._ledger.start(_all(newest))
         self._sums, self._reported, self._buckets = {}, {}, {}
         self._begun = self._counted_to = self._clock.now()
@@ -307,15 +307,15 @@ class PrometheusSource:
         requests = count_requests({**increments["server"], **increments["client"]}, self._versions)
         reached = {version: merged(self._sums, version).total for version in ("canary", "stable")}
         for key, pair in requests.items():
-            self._sums[key] = self._sums.get(key, Pair()).plus(pair.total, pair.bad)
+            self._sums[key] = self._sums.get(key, RequestCounts()).plus(pair.total, pair.bad)
         canary, stable = (
             merged(self._sums, version).total - reached[version] for version in ("canary", "stable")
         )
-        lost = requests.get("source/unknown", Pair()).bad
+        lost = requests.get("source/unknown", RequestCounts()).bad
         for version, pair in zip(
             ("canary", "stable"), self.unattributed.divide(lost, canary, stable, weight), strict=True
         ):
-            self._sums[f"lost/{version}"] = self._sums.get(f"lost/{version}", Pair()).plus(
+            self._sums[f"lost/{version}"] = self._sums.get(f"lost/{version}", RequestCounts()).plus(
                 pair.total, pair.bad
             )
         if self.bound:
@@ -325,7 +325,7 @@ class PrometheusSource:
     def _add_latency(self, increments: Mapping[Labels, float]) -> None:
         for version, pair in count_slow(increments, self._versions, self.bound).items():
             key = f"latency/{version}"
-            self._sums[key] = self._sums.get(key, Pair()).plus(pair.total, pair.bad)
+            self._sums[key] = self._sums.get(key, RequestCounts()).plus(pair.total, pair.bad)
         for labels, growth in increments.items():
             found = self._buckets.setdefault(self._versions.of(labels), {})
             text = label_of(labels, "le")
@@ -339,11 +339,11 @@ class PrometheusSource:
         that one proxy reports a scrape later than the other is still one failure."""
         counts: dict[str, list[int]] = {}
         counted = [merged(self._sums, version) for version in ("canary", "stable")]
-        lost = [self._sums.get(f"lost/{version}", Pair()) for version in ("canary", "stable")]
+        lost = [self._sums.get(f"lost/{version}", RequestCounts()) for version in ("canary", "stable")]
         sums = {"errors": [own.plus(more.total, more.bad) for own, more in zip(counted, lost, strict=True)]}
         if self.wants_latency:
             sums["latency"] = [
-                self._sums.get(f"latency/{version}", Pair()) for version in ("canary", "stable")
+                self._sums.get(f"latency/{version}", RequestCounts()) for version in ("canary", "stable")
             ]
         for gate, (new_canary, new_stable) in sums.items():
             growth = [
@@ -353,11 +353,11 @@ class PrometheusSource:
             counts[gate] = growth
         return counts
 
-    def _growth(self, key: str, now: Pair) -> tuple[int, int]:
-        before = self._reported.get(key, Pair())
+    def _growth(self, key: str, now: RequestCounts) -> tuple[int, int]:
+        before = self._reported.get(key, RequestCounts())
         bad = max(0, round(now.bad) - round(before.bad))
         total = max(bad, round(now.total) - round(before.total))
-        self._reported[key] = Pair(max(before.total, now.total), max(before.bad, now.bad))
+        self._reported[key] = RequestCounts(max(before.total, now.total), max(before.bad, now.bad))
         return total, bad
 
     def _value(self, gate: QueryGate) -> float | None:

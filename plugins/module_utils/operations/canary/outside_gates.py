@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from ...kube.clock import timestamp
 from ...model.rollout.journal import Outcome, State
 from ...model.rollout.outside_gates import (
-    Answer,
+    GateAnswer,
     Moment,
     OnFail,
     OutsideGate,
@@ -221,7 +221,7 @@ class OutsideGates:
         worker = self._threads.setdefault(gate.name, self._workers())
         question.pending = worker(lambda: self._ask(gate, asking, facts, self._environment, cancelled))
 
-    def _still_asked(self, gate: OutsideGate, question: _Open, answer: Answer | None, now: float) -> str:
+    def _still_asked(self, gate: OutsideGate, question: _Open, answer: GateAnswer | None, now: float) -> str:
         if question.blocked_since is None:
             question.blocked_since = now
         self._check_deadline(gate, question, "no answer yet", now)
@@ -254,12 +254,14 @@ class OutsideGates:
         if waited >= gate.deadline:
             raise RollbackNeeded(f"gate {gate.name} did not open in {gate.deadline:.0f} s: {reason}")
 
-    def _note(self, gate: OutsideGate, moment: Moment, phase: Phase, said: Said, seconds: float) -> Answer:
+    def _note(
+        self, gate: OutsideGate, moment: Moment, phase: Phase, said: Said, seconds: float
+    ) -> GateAnswer:
         rollout = self._rollout
         journal, last = rollout.journal, self._answer(gate, moment, phase.number)
         decided = said.verdict in (PASS, FAIL)
         fails = last.fails if last else 0
-        new = Answer(
+        new = GateAnswer(
             gate=gate.name,
             when=moment,
             phase=phase.number,
@@ -278,7 +280,7 @@ class OutsideGates:
             rollout.progress(f"phase {phase.label()}: gate {gate.name}: {said.verdict}: {said.reason}")
         return new
 
-    def _answer(self, gate: OutsideGate, moment: Moment, phase: int) -> Answer | None:
+    def _answer(self, gate: OutsideGate, moment: Moment, phase: int) -> GateAnswer | None:
         journal = self._rollout.journal
         return answer_of(journal.answers, gate.name, moment, phase, journal.restarts)
 

@@ -14,7 +14,7 @@ from ...istio.proxy.admin import LISTENERS, admin_get, cluster_statuses, config_
 from ...istio.proxy.certificates import (
     ROOT_CONFIG_MAP,
     ROOT_KEY,
-    Judgement,
+    CertificateJudgement,
     judge_certificates,
     serial_numbers,
 )
@@ -185,12 +185,12 @@ class ProxyProver:
             return frozenset()
         return serial_numbers(text_at(found, "data", ROOT_KEY))
 
-    def _judge(self, proxy: RunningProxy, roots: frozenset[str]) -> Judgement:
+    def _judge(self, proxy: RunningProxy, roots: frozenset[str]) -> CertificateJudgement:
         inbound = inbound_ports(config_dump(self._client, proxy, LISTENERS, VIRTUAL_INBOUND))
         for port in self._ports:
             fault = mode_fault(inbound, port, STRICT)
             if fault:
-                return Judgement(FAIL, fault)
+                return CertificateJudgement(FAIL, fault)
         return judge_certificates(
             admin_get(self._client, proxy, "certs"),
             identity=self._principal or f"/ns/{proxy.namespace}/sa/{proxy.service_account}",

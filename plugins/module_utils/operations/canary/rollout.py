@@ -22,7 +22,7 @@ from ...model.rollout.unattributed import Weight
 from .background import Background, Pending, inline
 from .endpoints import VersionEndpoints
 from .objects.journal import JournalStore, taken_over
-from .objects.lease import Lease
+from .objects.lease import RolloutLease
 from .options.rollout import RolloutOptions
 from .protocols import Prover, StoppedError
 
@@ -183,7 +183,7 @@ class Rollout:
     options: RolloutOptions
     plan: RolloutPlan
     clock: Clock
-    lease: Lease
+    lease: RolloutLease
     store: JournalStore
     routes: Routes
     records: RecordStore

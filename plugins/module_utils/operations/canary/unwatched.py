@@ -54,14 +54,14 @@ def trouble_of(builder: RolloutBuilder, journal: Journal) -> str:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
+class SeenMeanwhile:
     """What was measured since a run was left. :param failed: judgements of the gates that failed."""
 
     window: Window
     failed: tuple[Judgement, ...]
 
 
-def look_back(builder: RolloutBuilder, journal: Journal, share: int) -> Seen | None:
+def look_back(builder: RolloutBuilder, journal: Journal, share: int) -> SeenMeanwhile | None:
     """The gates over what was measured since the journal was written; None where nothing can be measured.
 
     :param share: percent that the canary has had since then.
@@ -85,7 +85,7 @@ def look_back(builder: RolloutBuilder, journal: Journal, share: int) -> Seen | N
         counts=by_gate(measured),
     )
     judgements = judge_windows(of_run.journalled(journal), phase, [*journal.windows, window])
-    return Seen(window, tuple(found for found in judgements if found.verdict is GateVerdict.FAIL))
+    return SeenMeanwhile(window, tuple(found for found in judgements if found.verdict is GateVerdict.FAIL))
 
 
 def stable_is_well(builder: RolloutBuilder, journal: Journal) -> bool:

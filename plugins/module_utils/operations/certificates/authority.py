@@ -17,7 +17,7 @@ from ...model.certificates.credentials import ISSUE, Credential, Lifetimes
 from ...model.certificates.secret import foreign_owner, leaf_facts, secret_object
 from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import check_authority, facts_of
-from .issue import Authority, Pair, load_authority, new_authority
+from .issue import Authority, KeyPair, load_authority, new_authority
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -35,7 +35,7 @@ class AuthorityState:
     name: str
     authority: Authority
     action: str = "keep"
-    pair: Pair | None = None
+    pair: KeyPair | None = None
     resource_version: str = ""
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ def decide_authority(
     namespace, name = home
     trouble = _trouble(live, credentials, mesh, now)
     if live is not None and not trouble:
-        pair = Pair(decode(live, CERTIFICATE_KEY), decode(live, PRIVATE_KEY))
+        pair = KeyPair(decode(live, CERTIFICATE_KEY), decode(live, PRIVATE_KEY))
         return AuthorityState(namespace, name, load_authority(pair))
     if trouble and not replace_lost:
         raise RefusedError(

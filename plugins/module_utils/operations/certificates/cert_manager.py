@@ -21,7 +21,7 @@ from ...errors import ApiError, RefusedError, WaitTimeout
 from ...fields import integer_at, list_at, mappings_at, name_of, text_at
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential, covers, renewal_due
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.certificates.secret import Assessment, leaf_facts
 from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import check_pair, public_key_of, read_chain, rfc3339
@@ -204,7 +204,7 @@ def _take(renewal: Renewal, item: ManagedCredential, secret: Mapping[str, Any]) 
 def _public_key(secret: Mapping[str, Any]) -> bytes:
     try:
         return public_key_of(read_chain(decode(secret, CERTIFICATE_KEY))[0])
-    except UnreadableError:
+    except UnreadablePemError:
         return b""
 
 

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from ...model.certificates.credentials import Lifetimes
 from ...model.certificates.served import ASKING_MODES
 from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .endpoints import Endpoint
-from .issue import Pair, load_authority, new_authority, new_leaf
+from .endpoints import ServingEndpoint
+from .issue import KeyPair, load_authority, new_authority, new_leaf
 from .proof import CONNECT_SECONDS, HANDSHAKE, ServingProof
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Seen:
 
 
 def look_at_clients(
-    client: KubeClient, endpoints: Sequence[Endpoint], authorities: Sequence[x509.Certificate]
+    client: KubeClient, endpoints: Sequence[ServingEndpoint], authorities: Sequence[x509.Certificate]
 ) -> ServingProof:
     """One look at every endpoint that asks clients for a certificate.
 
@@ -67,7 +67,7 @@ def look_at_clients(
     return ServingProof(PASS, HANDSHAKE, text, pods)
 
 
-def _look(endpoint: Endpoint, wanted: frozenset[bytes]) -> _Seen:
+def _look(endpoint: ServingEndpoint, wanted: frozenset[bytes]) -> _Seen:
     where = f"pod {endpoint.pod}:{endpoint.port} for {endpoint.server_name}"
     try:
         if endpoint.mode == "MUTUAL" and not turned_away(endpoint, None):
@@ -86,7 +86,7 @@ def _look(endpoint: Endpoint, wanted: frozenset[bytes]) -> _Seen:
     return _Seen("right")
 
 
-def turned_away(endpoint: Endpoint, certificate: str | None) -> bool:
+def turned_away(endpoint: ServingEndpoint, certificate: str | None) -> bool:
     """Whether the server ends a connection of such a client.
 
     :param certificate: path of its certificate and key, None for a client without one.
@@ -107,7 +107,7 @@ def turned_away(endpoint: Endpoint, certificate: str | None) -> bool:
             return True
 
 
-def named_authorities(endpoint: Endpoint) -> frozenset[bytes] | None:
+def named_authorities(endpoint: ServingEndpoint) -> frozenset[bytes] | None:
     """The subjects (DER) of the CAs that a server names; None when it does not speak TLS 1.2.
 
     :raises OSError: no connection.
@@ -194,7 +194,7 @@ def _stranger() -> Iterator[str | None]:
 
 
 @functools.cache
-def _unknown_pair() -> Pair:
+def _unknown_pair() -> KeyPair:
     now = datetime.datetime.now(datetime.UTC)
     authority = load_authority(new_authority("nobody", now, Lifetimes()))
     return new_leaf(authority, ["stranger.invalid"], now, Lifetimes())

@@ -22,7 +22,7 @@ from ...errors import ApiError, WaitTimeout
 from ...fields import annotations_of, mapping_at, text_at
 from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.certificates.secret import OPAQUE, foreign_owner, secret_object
 from ...model.certificates.served import AUTHORITY_KEY, served_authority
 from ...model.certificates.x509 import facts_of, is_authority, read_chain, rfc3339, to_pem
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from ...kube.client import KubeClient
-    from .endpoints import Endpoint
+    from .endpoints import ServingEndpoint
     from .renewal import ManagedCredential, Renewal
 
 RETIRE_AT = "servicemesh.istio/retire-at"
@@ -128,7 +128,7 @@ def plan_clients(
 def _held(live: Mapping[str, Any] | None) -> list[x509.Certificate]:
     try:
         return read_chain(served_authority(live))
-    except UnreadableError:
+    except UnreadablePemError:
         return []
 
 
@@ -182,7 +182,7 @@ def put_clients(renewal: Renewal, item: ManagedCredential) -> None:
 def settle_clients(
     renewal: Renewal,
     item: ManagedCredential,
-    read_endpoints: Callable[[], Sequence[Endpoint]],
+    read_endpoints: Callable[[], Sequence[ServingEndpoint]],
     stop: Callable[[], bool],
 ) -> None:
     """Proves what was written; what the gateways do not take is taken back."""
@@ -205,15 +205,15 @@ def settle_clients(
 def prove_clients(
     renewal: Renewal,
     authorities: Sequence[x509.Certificate],
-    read_endpoints: Callable[[], Sequence[Endpoint]],
+    read_endpoints: Callable[[], Sequence[ServingEndpoint]],
     good: int,
     stop: Callable[[], bool],
 ) -> ServingProof:
     """Waits until every pod accepts these CAs and no others. :param good: good looks in a row."""
     seen, row = ServingProof(FAIL, "none", "nobody has looked"), 0
-    endpoints: Sequence[Endpoint] = ()
+    endpoints: Sequence[ServingEndpoint] = ()
 
-    def look_at(some: Sequence[Endpoint]) -> ServingProof:
+    def look_at(some: Sequence[ServingEndpoint]) -> ServingProof:
         return look_at_clients(renewal.client, some, authorities)
 
     def check() -> tuple[bool, str]:

@@ -21,7 +21,7 @@ GATEWAY_API = "networking.istio.io/v1"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
-class Endpoint:
+class ServingEndpoint:
     """One place where a certificate must be served: a gateway pod, its port, a server name.
 
     :param mode: ``tls.mode`` of the Gateway's server; SIMPLE where it knows its clients by a CA that is not
@@ -44,7 +44,7 @@ def endpoints_of(
     gateways: Iterable[Mapping[str, Any]],
     pods: Sequence[Mapping[str, Any]],
     services: Sequence[Mapping[str, Any]],
-) -> list[Endpoint]:
+) -> list[ServingEndpoint]:
     """Where ``credential`` must be served.
 
     :param gateways: Istio Gateway objects of the cluster.
@@ -66,7 +66,7 @@ def endpoints_of(
                 address, several = text_at(pod, "status", "podIP"), len(secrets) > 1
                 port = listened(integer_at(server, "port", "number"), pod, _leading_to(pod, services))
                 found |= {
-                    Endpoint(name_of(pod), address, port, name, mode, several, is_ready(pod))
+                    ServingEndpoint(name_of(pod), address, port, name, mode, several, is_ready(pod))
                     for name in wanted
                 }
     return sorted(found)
@@ -97,7 +97,7 @@ def _server_names(credential: Credential, server: Mapping[str, Any]) -> list[str
     return [name.replace("*.", "any.", 1) for name in found]
 
 
-def unserved_hosts(credential: Credential, endpoints: Sequence[Endpoint]) -> list[str]:
+def unserved_hosts(credential: Credential, endpoints: Sequence[ServingEndpoint]) -> list[str]:
     """The hosts of the credential that no Gateway serves with it: nobody has looked at them.
 
     :returns: in their order.

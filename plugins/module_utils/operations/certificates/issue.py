@@ -31,7 +31,7 @@ ECDSA, RSA = "ecdsa", "rsa"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class Pair:
+class KeyPair:
     """A certificate chain and its private key, as PEM. No ``repr``: a traceback must not show the key."""
 
     chain: bytes
@@ -61,12 +61,12 @@ class Authority:
         return to_pem(self.roots).decode()
 
 
-def load_authority(pair: Pair) -> Authority:
+def load_authority(pair: KeyPair) -> Authority:
     """The CA in ``pair``, which must have passed ``check_authority``."""
     return Authority(tuple(read_chain(pair.chain)), read_key(pair.key))
 
 
-def new_authority(common_name: str, now: datetime.datetime, lifetimes: Lifetimes) -> Pair:
+def new_authority(common_name: str, now: datetime.datetime, lifetimes: Lifetimes) -> KeyPair:
     """A self-signed ECDSA P-256 CA that may sign leaves only (RFC 5280 4.2.1.9, path length 0)."""
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
@@ -94,7 +94,7 @@ def new_authority(common_name: str, now: datetime.datetime, lifetimes: Lifetimes
         )
         .sign(key, hashes.SHA256())
     )
-    return Pair(to_pem([certificate]), _key_pem(key))
+    return KeyPair(to_pem([certificate]), _key_pem(key))
 
 
 def new_key(key_type: str) -> PrivateKey:
@@ -115,7 +115,7 @@ def new_leaf(
     now: datetime.datetime,
     lifetimes: Lifetimes,
     key_type: str = ECDSA,
-) -> Pair:
+) -> KeyPair:
     """A server certificate for ``hosts`` with a new key, signed by ``authority``.
 
     It never outlives its issuer, nor what that leads to. The chain carries what a client needs to reach a
@@ -151,7 +151,7 @@ def new_leaf(
         .sign(authority.key, _hash_for(authority.key))
     )
     intermediates = [link for link in authority.chain if link.issuer != link.subject]
-    return Pair(to_pem([certificate, *intermediates]), _key_pem(key))
+    return KeyPair(to_pem([certificate, *intermediates]), _key_pem(key))
 
 
 def _name_for(hosts: Sequence[str]) -> x509.Name:
@@ -164,7 +164,7 @@ def subject_of(text: str) -> x509.Name:
     return x509.Name.from_rfc4514_string(text)
 
 
-def new_request(hosts: Sequence[str], subject: str, key_type: str) -> Pair:
+def new_request(hosts: Sequence[str], subject: str, key_type: str) -> KeyPair:
     """A key, and the request by which a CA certifies it for ``hosts`` (PKCS #10).
 
     :param subject: distinguished name (RFC 4514); empty for one of the first host.
@@ -179,7 +179,7 @@ def new_request(hosts: Sequence[str], subject: str, key_type: str) -> Pair:
         .add_extension(names, critical=False)
         .sign(key, hashes.SHA256())
     )
-    return Pair(request.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+    return KeyPair(request.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
 
 def _builder(
@@ -221,6 +221,6 @@ def _key_pem(key: PrivateKey) -> bytes:
     )
 
 
-def fingerprint(pair: Pair) -> str:
+def fingerprint(pair: KeyPair) -> str:
     """SHA-256 fingerprint of the leaf, as hex."""
     return facts_of(read_chain(pair.chain)[0]).fingerprint

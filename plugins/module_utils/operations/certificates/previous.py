@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from ...errors import RefusedError
 from ...fields import list_at, text_at
 from ...model.certificates.credentials import Credential
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.certificates.secret import PREVIOUS_OF, secret_object
 from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from .companions import refuse_another
-from .issue import Pair, fingerprint
+from .issue import KeyPair, fingerprint
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -32,7 +32,7 @@ SUFFIX = "-prev"
 class Previous:
     """What a rotation began with. :param uid: of the Secret that keeps it."""
 
-    pair: Pair
+    pair: KeyPair
     uid: str
 
     @property
@@ -40,7 +40,7 @@ class Previous:
         """Of its leaf; ``""`` when somebody made it unreadable."""
         try:
             return fingerprint(self.pair)
-        except UnreadableError:
+        except UnreadablePemError:
             return ""
 
 
@@ -58,11 +58,11 @@ def read_previous(secret: Mapping[str, Any] | None, credential: Credential, mesh
         return None
     told = f"Secret {credential.namespace}/{name_of_previous(credential)}"
     refuse_another(secret, credential, mesh, mark=PREVIOUS_OF, told=told, purpose="the previous pair")
-    pair = Pair(decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY))
+    pair = KeyPair(decode(secret, CERTIFICATE_KEY), decode(secret, PRIVATE_KEY))
     return Previous(pair, text_at(secret, "metadata", "uid"))
 
 
-def keep(client: KubeClient, credential: Credential, pair: Pair, mesh: str) -> Previous:
+def keep(client: KubeClient, credential: Credential, pair: KeyPair, mesh: str) -> Previous:
     """Writes down what serves now, before anything changes.
 
     :raises RefusedError: what is stored is not that pair: there would be no way back.

@@ -27,7 +27,7 @@ from ...kube.wait import wait_until
 from ...model.certificates.credentials import Credential
 from ...model.certificates.x509 import facts_of, read_chain
 from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .endpoints import Endpoint
+from .endpoints import ServingEndpoint
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -58,7 +58,7 @@ class ServingProof:
         return dataclasses.asdict(self)
 
 
-def served_fingerprint(endpoint: Endpoint, roots_pem: str) -> str:
+def served_fingerprint(endpoint: ServingEndpoint, roots_pem: str) -> str:
     """SHA-256 of the leaf that ``endpoint`` presents to a client that trusts only ``roots_pem``.
 
     Without roots the client looks and trusts nothing: the fingerprint alone tells, and it tells more.
@@ -82,7 +82,7 @@ def served_fingerprint(endpoint: Endpoint, roots_pem: str) -> str:
 def look(
     client: KubeClient,
     credential: Credential,
-    endpoints: Sequence[Endpoint],
+    endpoints: Sequence[ServingEndpoint],
     *,
     fingerprint: str,
     roots_pem: str,
@@ -102,7 +102,7 @@ def look(
     return _ask_proxies(client, credential, far, fingerprint, len(pods))
 
 
-def _handshake(endpoint: Endpoint, fingerprint: str, roots_pem: str) -> tuple[str, str]:
+def _handshake(endpoint: ServingEndpoint, fingerprint: str, roots_pem: str) -> tuple[str, str]:
     where = f"pod {endpoint.pod}:{endpoint.port} for {endpoint.server_name}"
     # Of several credentials the client's ciphers choose one: only the proxy knows that it holds the others.
     other = "far" if endpoint.one_of_several else "wrong"
@@ -179,7 +179,7 @@ def fingerprint_in_dump(dump: str, name: str) -> str:
 def settle(
     client: KubeClient,
     credential: Credential,
-    endpoints: Sequence[Endpoint],
+    endpoints: Sequence[ServingEndpoint],
     seen: ServingProof,
     *,
     fingerprint: str,
@@ -199,9 +199,9 @@ def settle(
 
 
 def among_the_ready(
-    endpoints: Sequence[Endpoint],
+    endpoints: Sequence[ServingEndpoint],
     seen: ServingProof,
-    look_at: Callable[[Sequence[Endpoint]], ServingProof],
+    look_at: Callable[[Sequence[ServingEndpoint]], ServingProof],
 ) -> ServingProof:
     """What counts of a failure where some pods are not ready: no Service sends anybody to those.
 
@@ -223,7 +223,7 @@ def among_the_ready(
 def prove(
     client: KubeClient,
     credential: Credential,
-    read_endpoints: Callable[[], Sequence[Endpoint]],
+    read_endpoints: Callable[[], Sequence[ServingEndpoint]],
     *,
     awaited: Callable[[], bool] = lambda: False,
     fingerprint: str,
@@ -240,12 +240,12 @@ def prove(
         again, is seen by the second one.
     """
     row = 0
-    endpoints: Sequence[Endpoint] = ()
+    endpoints: Sequence[ServingEndpoint] = ()
     seen = ServingProof(CANNOT_TELL, HANDSHAKE, NOBODY)
     clock = clock or SystemClock()
     patience = clock.monotonic() + min(GRACE_SECONDS, timeout)
 
-    def look_at(some: Sequence[Endpoint]) -> ServingProof:
+    def look_at(some: Sequence[ServingEndpoint]) -> ServingProof:
         return look(client, credential, some, fingerprint=fingerprint, roots_pem=roots_pem)
 
     def check() -> tuple[bool, str]:

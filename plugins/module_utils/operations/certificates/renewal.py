@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ApiError, InputError, MeshError, RefusedError
 from ...model.certificates.credentials import Credential, renewal_due
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.certificates.secret import Assessment, judged_pair
 from ...model.certificates.x509 import read_chain
 from .authority import AuthorityState
 from .clients import ClientPlan
-from .issue import Pair, fingerprint
+from .issue import KeyPair, fingerprint
 from .options import CertificateOptions
 from .previous import Previous
 from .proof import ServingProof
@@ -57,13 +57,13 @@ class ManagedCredential:
     roots_pem: str
     previous: Previous | None = None
     revoked: bool = False
-    pair: Pair | None = None
+    pair: KeyPair | None = None
     current: Mapping[str, Any] | None = None
     restored: bool = False
     unrestored: bool = False
     proof: ServingProof | None = None
     began_with: str = ""
-    answer: Pair | None = None
+    answer: KeyPair | None = None
     ask: Waiting | None = None
     waiting: Waiting | None = None
     spent: bool = False
@@ -109,7 +109,7 @@ class ManagedCredential:
         """When what the Secret held is over: its leaf, or a CA of its chain; None: it cannot be read."""
         try:
             chain = read_chain(judged_pair(self.credential, self.live or {})[0])
-        except UnreadableError:
+        except UnreadablePemError:
             return None
         return min(link.not_valid_after_utc for link in chain)
 

@@ -19,7 +19,7 @@ from ...fields import text_at
 from ...kube.create_once import create_once
 from ...model.certificates.chain import ordered
 from ...model.certificates.credentials import Credential
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.certificates.secret import OPAQUE, Assessment, secret_object
 from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import (
@@ -33,7 +33,7 @@ from ...model.certificates.x509 import (
     request_names,
 )
 from .companions import refuse_another
-from .issue import Pair, new_request
+from .issue import KeyPair, new_request
 
 if TYPE_CHECKING:
     import datetime
@@ -55,7 +55,7 @@ class Waiting:
     :param resource_version: of its Secret; empty when it is not written yet.
     """
 
-    pair: Pair
+    pair: KeyPair
     hosts: tuple[str, ...]
     resource_version: str = ""
 
@@ -79,7 +79,7 @@ class RequestPlan:
     """
 
     assessment: Assessment
-    pair: Pair | None = None
+    pair: KeyPair | None = None
     ask: Waiting | None = None
     waiting: Waiting | None = None
     spent: bool = False
@@ -102,10 +102,10 @@ def read_waiting(secret: Mapping[str, Any] | None, credential: Credential, mesh:
     if secret is None:
         return None
     refuse_another(secret, credential, mesh, mark=REQUEST_OF, told=_id(credential), purpose="the request")
-    pair = Pair(decode(secret, REQUEST_KEY), decode(secret, PRIVATE_KEY))
+    pair = KeyPair(decode(secret, REQUEST_KEY), decode(secret, PRIVATE_KEY))
     try:
         request, key = read_request(pair.chain), read_key(pair.key)
-    except UnreadableError as error:
+    except UnreadablePemError as error:
         raise _unusable(credential, f"cannot be read (it or its key {error})") from error
     if public_key_of(request) != public_key_of(key):
         raise _unusable(credential, "is not of the key beside it")
@@ -166,7 +166,7 @@ def plan(
 def _key_of(live: Mapping[str, Any]) -> bytes:
     try:
         return public_key_of(read_key(decode(live, PRIVATE_KEY)))
-    except UnreadableError:
+    except UnreadablePemError:
         return b""
 
 
@@ -177,7 +177,7 @@ def _answer(
     waiting: Waiting | None,
     kept: bytes,
     now: datetime.datetime,
-) -> Pair | None:
+) -> KeyPair | None:
     """The answer with the key that it is of: that of the request, or the one that is served.
 
     :returns: ``None`` when there is none, or when it is what the credential holds already.
@@ -187,10 +187,9 @@ def _answer(
     where = f"{given.where}.certificate"
     try:
         links = read_chain(given.answer)
-    except UnreadableError as error:
+    except UnreadablePemError as error:
         raise InputError([Problem(where, str(error), "pem")]) from error
-    held = [waiting.pair.key] if waiting is not None else []
-    held += [kept] if kept else []
+    held = [kept] if waiting is None else [waiting.pair.key, kept]
     if live is not None:
         if _leaf(live) in [facts_of(link).fingerprint for link in links] and not _has_key(links, held):
             return None
@@ -202,8 +201,8 @@ def _answer(
             text = f"answers no request: none waits ({_id(credential)}); take it out to have one made"
         raise InputError([Problem(where, text, "foreign-answer")])
     try:
-        pair = Pair(ordered(given.answer, read_key(key)), key)
-    except UnreadableError as error:
+        pair = KeyPair(ordered(given.answer, read_key(key)), key)
+    except UnreadablePemError as error:
         raise InputError([Problem(where, str(error), "chain")]) from error
     faults = check_pair(pair.chain, pair.key, hosts=credential.hosts, roots=given.roots, now=now)
     faults += lifetime_faults(pair.chain)
@@ -215,14 +214,14 @@ def _answer(
 def _leaf(live: Mapping[str, Any]) -> str:
     try:
         return facts_of(read_chain(decode(live, CERTIFICATE_KEY))[0]).fingerprint
-    except UnreadableError:
+    except UnreadablePemError:
         return ""
 
 
 def _has_key(links: list[Any], keys: list[bytes]) -> bool:
     held = []
     for key in keys:
-        with contextlib.suppress(UnreadableError):
+        with contextlib.suppress(UnreadablePemError):
             held.append(public_key_of(read_key(key)))
     return any(public_key_of(link) in held for link in links)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...fields import mapping_at, name_of
 from ...model.certificates.credentials import Credential
-from ...model.certificates.x509 import Facts, facts_of, read_chain
+from ...model.certificates.x509 import CertificateFacts, facts_of, read_chain
 from ...verdicts import CANNOT_TELL, FAIL
 from .clients import ClientPlan, clients_result, id_of_clients
 from .proof import NOT_ASKED
@@ -232,7 +232,7 @@ def _manager_diff(item: ManagedCredential) -> dict[str, Any]:
     return _diff_of(_manager(item), {}, after)
 
 
-def _new_facts(item: ManagedCredential) -> Facts | None:
+def _new_facts(item: ManagedCredential) -> CertificateFacts | None:
     return facts_of(read_chain(item.pair.chain)[0]) if item.pair and not item.restored else None
 
 

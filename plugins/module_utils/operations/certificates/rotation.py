@@ -22,7 +22,7 @@ from ...model.certificates.x509 import check_pair
 from ...verdicts import FAIL, PASS
 from .cert_manager import renew
 from .clients import put_clients, settle_clients
-from .issue import Pair
+from .issue import KeyPair
 from .previous import Previous, drop, keep, name_of_previous
 from .proof import ServingProof
 from .renewal import NO_ANSWER
@@ -178,7 +178,7 @@ class Rotation:
         if stays := drop(self._renewal.client, item.credential, previous):
             self._renewal.context.warn(stays)
 
-    def _unreadable(self, pair: Pair) -> bool:
+    def _unreadable(self, pair: KeyPair) -> bool:
         """Whether no gateway could serve it: it is not there, damaged, or of two halves."""
         rules = {
             fault.rule
@@ -186,7 +186,7 @@ class Rotation:
         }
         return bool(rules & {"certificate", "key", "key-mismatch", "size"})
 
-    def _faults(self, item: ManagedCredential, pair: Pair) -> list[str]:
+    def _faults(self, item: ManagedCredential, pair: KeyPair) -> list[str]:
         """What keeps a pair from serving again: a gateway must not get back what clients refuse.
 
         :returns: sentences; empty when it may.
@@ -240,7 +240,7 @@ class Rotation:
         self._renewal.context.progress(f"{item.credential}: {text}")
 
 
-def _pair_of(item: ManagedCredential) -> Pair:
+def _pair_of(item: ManagedCredential) -> KeyPair:
     """What the Secret held when it was read."""
     live = item.live or {}
-    return Pair(decode(live, CERTIFICATE_KEY), decode(live, PRIVATE_KEY))
+    return KeyPair(decode(live, CERTIFICATE_KEY), decode(live, PRIVATE_KEY))

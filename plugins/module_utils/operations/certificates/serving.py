@@ -14,7 +14,7 @@ from ...model.certificates.credentials import Credential
 from ...model.certificates.served import ASKING_MODES
 from ...verdicts import CANNOT_TELL, FAIL, PASS
 from .clients import live_authorities, prove_clients
-from .endpoints import GATEWAY_API, Endpoint, endpoints_of, is_awaited, unserved_hosts
+from .endpoints import GATEWAY_API, ServingEndpoint, endpoints_of, is_awaited, unserved_hosts
 from .proof import NOBODY, NOT_ASKED, ServingProof, among_the_ready, look, prove, settle
 from .renewal import ManagedCredential, Renewal
 
@@ -120,7 +120,7 @@ class _Reading:
         self.latest, self.awaited = _places(client, credential)
         self._fresh = True
 
-    def next(self) -> list[Endpoint]:
+    def next(self) -> list[ServingEndpoint]:
         """:returns: where it must be served now."""
         if not self._fresh:
             self.latest, self.awaited = _places(self._client, self._credential)
@@ -129,11 +129,11 @@ class _Reading:
 
 
 def _one_look(
-    renewal: Renewal, item: ManagedCredential, endpoints: Sequence[Endpoint], fingerprint: str
+    renewal: Renewal, item: ManagedCredential, endpoints: Sequence[ServingEndpoint], fingerprint: str
 ) -> ServingProof:
     client, credential = renewal.client, item.credential
 
-    def look_at(some: Sequence[Endpoint]) -> ServingProof:
+    def look_at(some: Sequence[ServingEndpoint]) -> ServingProof:
         return look(client, credential, some, fingerprint=fingerprint, roots_pem=item.roots_pem)
 
     seen = look_at(endpoints)
@@ -142,7 +142,9 @@ def _one_look(
     return among_the_ready(endpoints, seen, look_at)
 
 
-def _of_all_hosts(credential: Credential, endpoints: Sequence[Endpoint], seen: ServingProof) -> ServingProof:
+def _of_all_hosts(
+    credential: Credential, endpoints: Sequence[ServingEndpoint], seen: ServingProof
+) -> ServingProof:
     """A pass is one about every host: nobody has looked at those that no Gateway names yet."""
     unserved = unserved_hosts(credential, endpoints)
     if seen.status != PASS or not unserved:
@@ -151,12 +153,12 @@ def _of_all_hosts(credential: Credential, endpoints: Sequence[Endpoint], seen: S
     return dataclasses.replace(seen, status=CANNOT_TELL, evidence=text)
 
 
-def read_endpoints(client: KubeClient, credential: Credential) -> list[Endpoint]:
+def read_endpoints(client: KubeClient, credential: Credential) -> list[ServingEndpoint]:
     """Where a credential must be served now. :returns: see :func:`endpoints.endpoints_of`."""
     return _places(client, credential)[0]
 
 
-def _places(client: KubeClient, credential: Credential) -> tuple[list[Endpoint], bool]:
+def _places(client: KubeClient, credential: Credential) -> tuple[list[ServingEndpoint], bool]:
     """The endpoints, and whether pods are on their way."""
     home = credential.namespace
     kinds = [(GATEWAY_API, "Gateway", None), ("v1", "Pod", home), ("v1", "Service", home)]

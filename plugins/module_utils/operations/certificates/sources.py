@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ...errors import Problem
 from ...model.certificates.chain import ordered
 from ...model.certificates.credentials import CERT_MANAGER, EXISTING, PROVIDED, REQUESTED, Credential
-from ...model.certificates.pem import UnreadableError, certificates_of, key_of
+from ...model.certificates.pem import UnreadablePemError, certificates_of, key_of
 from ...model.certificates.x509 import read_chain, read_key, same_key
-from .issue import Pair, subject_of
+from .issue import KeyPair, subject_of
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -25,7 +25,7 @@ class Provided:
     """A pair that the user brings. ``roots`` are what its path must end in; empty when none were given."""
 
     where: str
-    pair: Pair
+    pair: KeyPair
     roots: tuple[x509.Certificate, ...] = ()
     roots_pem: str = ""
 
@@ -154,8 +154,8 @@ class Sources:
         if len(self.problems) > before:
             return None
         try:
-            return Provided(place, Pair(in_order(chain, key), key), roots, roots_pem)
-        except UnreadableError as error:
+            return Provided(place, KeyPair(in_order(chain, key), key), roots, roots_pem)
+        except UnreadablePemError as error:
             self.problems.append(Problem(f"{place}.certificate", str(error), "chain"))
             return None
 
@@ -167,7 +167,7 @@ class Sources:
     def _pem(self, text: str, read: Callable[[str], bytes], place: str) -> bytes:
         try:
             return read(text)
-        except UnreadableError as error:
+        except UnreadablePemError as error:
             self.problems.append(Problem(place, str(error), "pem"))
             return b""
 
@@ -181,7 +181,7 @@ def in_order(chain: bytes, key: bytes) -> bytes:
         held = read_key(key)
         if not any(same_key(link, held) for link in read_chain(chain)):
             return chain
-    except UnreadableError:
+    except UnreadablePemError:
         return chain
     return ordered(chain, held)
 

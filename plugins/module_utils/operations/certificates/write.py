@@ -18,7 +18,7 @@ from ...model.certificates.x509 import check_pair
 from .authority import write_authority
 from .cert_manager import renew
 from .clients import write_clients
-from .issue import Pair, new_leaf
+from .issue import KeyPair, new_leaf
 from .renewal import ManagedCredential, Renewal
 from .request import drop_request, write_request
 
@@ -40,14 +40,14 @@ def _issue(renewal: Renewal, item: ManagedCredential) -> None:
         raise RefusedError(text, rule="pair")
 
 
-def _pair_for(renewal: Renewal, item: ManagedCredential) -> Pair:
+def _pair_for(renewal: Renewal, item: ManagedCredential) -> KeyPair:
     given = renewal.options.provided.get(item.credential)
     if given is not None:
         return given.pair
     if item.answer is not None:
         return item.answer
     if item.assessment.action == "repair" and item.live is not None:
-        return Pair(decode(item.live, CERTIFICATE_KEY), decode(item.live, PRIVATE_KEY))
+        return KeyPair(decode(item.live, CERTIFICATE_KEY), decode(item.live, PRIVATE_KEY))
     if renewal.authority is None:
         raise MeshError(f"{item.credential}: there is no CA to issue it")
     lifetimes = renewal.options.lifetimes
@@ -109,7 +109,7 @@ def _namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def write_credential(renewal: Renewal, item: ManagedCredential, pair: Pair) -> str:
+def write_credential(renewal: Renewal, item: ManagedCredential, pair: KeyPair) -> str:
     """Writes a pair to the item's Secret, if that is still the one that was read or written last.
 
     Keys that istiod would take before the pair go in the same write: between two, it would serve what lies

@@ -19,7 +19,7 @@ from .read import Place, places_of
 from .settings import (
     MESH_CONFIG,
     SETTINGS,
-    Facts,
+    SettingFacts,
     default_of,
     provider_faults,
     providers_of,
@@ -109,7 +109,7 @@ def read_configs(client: KubeClient, namespace: str) -> list[LiveConfig]:
     return sorted(configs, key=lambda config: config.revision)
 
 
-def _judged(config: LiveConfig, catalogue: Catalogue, facts: Facts) -> Iterator[Difference]:
+def _judged(config: LiveConfig, catalogue: Catalogue, facts: SettingFacts) -> Iterator[Difference]:
     if config.fault:
         yield Difference("mesh_services", config.fault, _RULE, UNKNOWN)
         return
@@ -130,14 +130,14 @@ def _judged(config: LiveConfig, catalogue: Catalogue, facts: Facts) -> Iterator[
         yield Difference(variable, f"in {config.source} {message}", "extension-provider", CUTS)
 
 
-def _facts(client: KubeClient, catalogue: Catalogue, configs: Iterable[LiveConfig]) -> Facts:
+def _facts(client: KubeClient, catalogue: Catalogue, configs: Iterable[LiveConfig]) -> SettingFacts:
     """Labels of namespaces, asked for only where somebody selects by them."""
     if not any(mapping_at(config.values, MESH_CONFIG).get("discoverySelectors") for config in configs):
-        return Facts()
+        return SettingFacts()
     return read_namespaces(client, places_of(catalogue))
 
 
-def read_namespaces(client: KubeClient, names: Iterable[str]) -> Facts:
+def read_namespaces(client: KubeClient, names: Iterable[str]) -> SettingFacts:
     """Labels of the namespaces that exist; one that may not be read is named as such."""
     unread: list[str] = []
 
@@ -154,7 +154,7 @@ def read_namespaces(client: KubeClient, names: Iterable[str]) -> Facts:
     wanted = list(names)
     found = client.in_parallel(read, wanted)
     labels = {name: labels for name, labels in zip(wanted, found, strict=True) if labels is not None}
-    return Facts(labels, tuple(sorted(unread)))
+    return SettingFacts(labels, tuple(sorted(unread)))
 
 
 def _serving(places: Mapping[str, Place]) -> set[str]:

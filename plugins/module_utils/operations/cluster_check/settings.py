@@ -32,7 +32,7 @@ NAMESPACE_OF_ISTIO = object()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Facts:
+class SettingFacts:
     """What a row may need besides the two values.
 
     :param namespaces: labels by the name of a namespace, of those that were read.
@@ -43,7 +43,7 @@ class Facts:
     unread: tuple[str, ...] = ()
 
 
-Judge = Callable[[Catalogue, Any, Facts], str]
+Judge = Callable[[Catalogue, Any, SettingFacts], str]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,21 +69,21 @@ class Setting:
 
 
 def _equal(variable: str, wanted: Callable[[Catalogue], str]) -> Judge:
-    def judge(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
+    def judge(catalogue: Catalogue, value: Any, _facts: SettingFacts) -> str:
         stated = wanted(catalogue)
         return "" if value == stated else f"is {value!r}, {variable} is {stated!r}"
 
     return judge
 
 
-def _aliases_are_known(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
+def _aliases_are_known(catalogue: Catalogue, value: Any, _facts: SettingFacts) -> str:
     unknown = [name for name in catalogue.trust_domain_aliases if name not in _list(value)]
     if not unknown:
         return ""
     return f"lacks {listed(unknown)} of mesh_trust_domain_aliases: proxies would refuse those certificates"
 
 
-def _aliases_let_nobody_else_in(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
+def _aliases_let_nobody_else_in(catalogue: Catalogue, value: Any, _facts: SettingFacts) -> str:
     more = [
         name for name in _list(value) if name not in (catalogue.trust_domain, *catalogue.trust_domain_aliases)
     ]
@@ -92,7 +92,7 @@ def _aliases_let_nobody_else_in(catalogue: Catalogue, value: Any, _facts: Facts)
     return f"has {listed(more)}, which mesh_trust_domain_aliases lacks: policies let those identities in, too"
 
 
-def _outbound(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
+def _outbound(catalogue: Catalogue, value: Any, _facts: SettingFacts) -> str:
     if value in (UNSET, catalogue.outbound):
         return ""
     return (
@@ -101,7 +101,7 @@ def _outbound(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
     )
 
 
-def _paths_are_normalized(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
+def _paths_are_normalized(catalogue: Catalogue, value: Any, _facts: SettingFacts) -> str:
     if value != "NONE" or not any(map(_has_paths, catalogue.services)):
         return ""
     return "is 'NONE', but mesh_services has rules about paths: requests to //path would pass by them"
@@ -112,7 +112,7 @@ def _has_paths(service: Service) -> bool:
     return bool(service.open_paths or exposed or any(caller.paths for caller in all_callers(service)))
 
 
-def _auto_mtls(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
+def _auto_mtls(catalogue: Catalogue, value: Any, _facts: SettingFacts) -> str:
     if value is not False:
         return ""
     strict = [
@@ -123,12 +123,12 @@ def _auto_mtls(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
     return f"is false: callers would send plaintext, which {listed(strict)} refuse (STRICT)" if strict else ""
 
 
-def unread_labels(facts: Facts) -> str:
+def unread_labels(facts: SettingFacts) -> str:
     """That nobody can tell whether istiod sees some namespaces, whose labels may not be read."""
     return f"cannot tell whether istiod sees {listed(facts.unread)}: no right to get these namespaces"
 
 
-def _discovered(catalogue: Catalogue, value: Any, facts: Facts) -> str:
+def _discovered(catalogue: Catalogue, value: Any, facts: SettingFacts) -> str:
     selectors = [item for item in _list(value) if isinstance(item, Mapping)]
     if not selectors:
         return ""
@@ -143,7 +143,7 @@ def _discovered(catalogue: Catalogue, value: Any, facts: Facts) -> str:
     return f"leaves out {listed(hidden)}: istiod would not see the services there" if hidden else ""
 
 
-def _exported(catalogue: Catalogue, value: Any, _facts: Facts) -> str:
+def _exported(catalogue: Catalogue, value: Any, _facts: SettingFacts) -> str:
     places = [str(item) for item in _list(value)]
     if not places or "*" in places:
         return ""

@@ -29,10 +29,10 @@ from ...model.installation.settings import Installation
 from ...model.reading.typed import variables_of
 from ...model.versions import parse_istio_version
 from . import helm, istioctl
-from .drift import HELM_MANAGER, Difference, await_leaving, repair, take_out_additions
+from .drift import HELM_MANAGER, DriftedObject, await_leaving, repair, take_out_additions
 from .installer import find_installer
 from .options import INSTALLATION_SPEC, INSTALLATION_VARIABLES, ToolOptions, installation_of, tools_of
-from .owner import Owner, refuse_second_of_a_revision
+from .owner import Asker, refuse_second_of_a_revision
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **CONNECTION_SPEC,
@@ -50,7 +50,7 @@ VARIABLES = {
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Options:
+class ControlPlaneOptions:
     """What a run shall achieve.
 
     :param timeout: seconds that istioctl may wait for each component.
@@ -63,10 +63,10 @@ class Options:
     allow_version_skew: bool
     timeout: int
     unlock_after: int
-    owner: Owner
+    owner: Asker
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> Options:
+    def from_params(cls, params: Mapping[str, Any]) -> ControlPlaneOptions:
         """The options of module ``control_plane``.
 
         :param params: as its argument spec leaves them: every option is there.
@@ -78,7 +78,7 @@ class Options:
             allow_version_skew=params["allow_version_skew"],
             timeout=params["timeout"],
             unlock_after=params["unlock_after"],
-            owner=Owner(inventory.Inventory.from_params(params)),
+            owner=Asker(inventory.Inventory.from_params(params)),
         )
 
 
@@ -91,7 +91,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :raises RefusedError: for a second installer, somebody else's control plane, or a change in place that
         Istio does not support.
     """
-    options = Options.from_params(params)
+    options = ControlPlaneOptions.from_params(params)
     connection = ConnectionOptions.from_params(params, context.environment)
     with (
         context.client(connection) as client,
@@ -104,7 +104,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
         return settle(client, options, runner, context)
 
 
-def settle(client: KubeClient, options: Options, runner: Runner, context: Context) -> dict[str, Any]:
+def settle(
+    client: KubeClient, options: ControlPlaneOptions, runner: Runner, context: Context
+) -> dict[str, Any]:
     """The work of ``run`` with a client and a runner of commands. :returns: and raises as ``run``."""
     installation = options.installation
     tool = find_installer(installation, runner, options.tools)
@@ -133,13 +135,13 @@ def settle(client: KubeClient, options: Options, runner: Runner, context: Contex
     return _result([*differences, *claimed], context, changed=bool(differences or claimed), kept=kept)
 
 
-def _told(differences: Sequence[Difference]) -> list[str]:
+def _told(differences: Sequence[DriftedObject]) -> list[str]:
     return [f"{difference.action} {difference.id}" for difference in differences]
 
 
 def _claimed(
-    client: KubeClient, options: Options, told: Sequence[Difference], context: Context
-) -> list[Difference]:
+    client: KubeClient, options: ControlPlaneOptions, told: Sequence[DriftedObject], context: Context
+) -> list[DriftedObject]:
     """The mark of the owner, where it is the only change of istiod's Deployment."""
     claimed = options.owner.claim(client, options.installation, check_mode=context.check_mode)
     known = {difference.id for difference in told}
@@ -150,7 +152,7 @@ def _settle_helm(
     client: KubeClient,
     plan: Callable[[], helm.HelmPlan],
     context: Context,
-    options: Options,
+    options: ControlPlaneOptions,
 ) -> dict[str, Any]:
     planned = plan()
     locked = planned.locked
@@ -182,7 +184,7 @@ def _settle_helm(
 
 
 def _result(
-    differences: Sequence[Difference],
+    differences: Sequence[DriftedObject],
     context: Context,
     *,
     changed: bool,
@@ -205,7 +207,7 @@ def _result(
     return result
 
 
-def _refuse_mixture(client: KubeClient, options: Options, context: Context) -> None:
+def _refuse_mixture(client: KubeClient, options: ControlPlaneOptions, context: Context) -> None:
     """Two installers must not share a control plane, and an in-place change moves one minor up at most.
 
     Source of the second rule: istio.io, supported-releases and setup/upgrade/in-place.

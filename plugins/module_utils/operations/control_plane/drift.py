@@ -39,7 +39,7 @@ _NOISE = ("managedFields", "resourceVersion", "generation", "uid", "creationTime
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Difference:
+class DriftedObject:
     """One object that an install would change.
 
     :param action: ``create``, ``update`` or ``delete``.
@@ -87,7 +87,7 @@ def compare(
     field_manager: str,
     replaced: Mapping[str, Mapping[str, Any]] | None = None,
     kept: dict[str, tuple[Kept, ...]] | None = None,
-) -> list[Difference]:
+) -> list[DriftedObject]:
     """The objects of ``desired`` that differ, in its order. Two requests per object, none that writes.
 
     :param replaced: manifests that the tool is going to replace, by object id: what they have and ``desired``
@@ -112,7 +112,7 @@ def _compare_one(
     field_manager: str,
     old: Mapping[str, Any] | None,
     kept: dict[str, tuple[Kept, ...]],
-) -> Difference | None:
+) -> DriftedObject | None:
     metadata = obj["metadata"]
     for _unused in range(_REREADS + 1):
         live = client.get(obj["apiVersion"], obj["kind"], metadata["name"], metadata.get("namespace"))
@@ -129,7 +129,7 @@ def _compare_one(
         # Another version: a controller wrote between the two requests, and the difference may be its doing.
         if answer["metadata"].get("resourceVersion") == live["metadata"].get("resourceVersion"):
             break
-    return Difference(object_id(obj), "update", before, after, wanted, additions=added)
+    return DriftedObject(object_id(obj), "update", before, after, wanted, additions=added)
 
 
 def _predicted(
@@ -166,19 +166,21 @@ def _without_schemas(obj: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**obj, "spec": {**mapping_at(obj, "spec"), "versions": versions}}
 
 
-def _creation(obj: Mapping[str, Any], after: Mapping[str, Any], *, leaving: bool) -> Difference:
-    return Difference(object_id(obj), "create", {}, after, obj, validated=False, leaving=leaving)
+def _creation(obj: Mapping[str, Any], after: Mapping[str, Any], *, leaving: bool) -> DriftedObject:
+    return DriftedObject(object_id(obj), "create", {}, after, obj, validated=False, leaving=leaving)
 
 
-def removals(live: Iterable[Mapping[str, Any]]) -> list[Difference]:
+def removals(live: Iterable[Mapping[str, Any]]) -> list[DriftedObject]:
     """The differences of objects that would be deleted; those that somebody has deleted already are none.
 
     :returns: in the order of ``live``.
     """
-    return [Difference(object_id(obj), "delete", quiet(obj), {}, {}) for obj in live if not is_leaving(obj)]
+    return [
+        DriftedObject(object_id(obj), "delete", quiet(obj), {}, {}) for obj in live if not is_leaving(obj)
+    ]
 
 
-def missing_namespaces(client: KubeClient, names: Iterable[str]) -> list[Difference]:
+def missing_namespaces(client: KubeClient, names: Iterable[str]) -> list[DriftedObject]:
     """The namespaces that do not exist yet. :returns: one per namespace."""
     wanted = list(names)
     found = client.in_parallel(lambda name: client.get("v1", "Namespace", name), wanted)
@@ -190,7 +192,7 @@ def missing_namespaces(client: KubeClient, names: Iterable[str]) -> list[Differe
 
 
 def await_leaving(
-    client: KubeClient, differences: Iterable[Difference], *, timeout: float, context: Context
+    client: KubeClient, differences: Iterable[DriftedObject], *, timeout: float, context: Context
 ) -> None:
     """Wait until what is being deleted and has to be there is gone: what is written to it goes with it.
 
@@ -235,7 +237,9 @@ def quiet(obj: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def take_out_additions(client: KubeClient, differences: Iterable[Difference], *, field_manager: str) -> None:
+def take_out_additions(
+    client: KubeClient, differences: Iterable[DriftedObject], *, field_manager: str
+) -> None:
     """Take out what people added by hand, and nothing else. Other managers' later additions stay.
 
     :raises ApiError: when the server refuses a removal, or others never stop writing the object (409).
@@ -262,7 +266,7 @@ def _take_out(client: KubeClient, obj: Mapping[str, Any], field_manager: str) ->
                 raise
 
 
-def repair(client: KubeClient, differences: Iterable[Difference], *, field_manager: str) -> None:
+def repair(client: KubeClient, differences: Iterable[DriftedObject], *, field_manager: str) -> None:
     """Write exactly these objects. Deletions are left to the tool that owns them.
 
     :raises ApiError: when the server refuses one.

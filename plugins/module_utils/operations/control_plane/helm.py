@@ -27,7 +27,7 @@ from ...kube.client import KubeClient
 from ...kube.wait import wait_until
 from ...model.installation.settings import Installation
 from ...object_id import object_id
-from .drift import HELM_MANAGER, Difference, compare, missing_namespaces, removals
+from .drift import HELM_MANAGER, DriftedObject, compare, missing_namespaces, removals
 from .helm_records import Stored, as_written, current, old_manifest, read_stored
 from .installer import chart_references, chart_version, render_helm
 from .options import ToolOptions
@@ -49,7 +49,7 @@ class ReleasePlan:
     action: str
     values: Mapping[str, Any]
     reference: ChartReference
-    differences: tuple[Difference, ...]
+    differences: tuple[DriftedObject, ...]
     locked: StoredRelease | None = None
 
     def as_result(self) -> dict[str, Any]:
@@ -76,12 +76,12 @@ class HelmPlan:
     :param kept: what platforms changed and what is left as it is, by object id.
     """
 
-    namespaces: tuple[Difference, ...]
+    namespaces: tuple[DriftedObject, ...]
     releases: tuple[ReleasePlan, ...]
     kept: Mapping[str, tuple[Kept, ...]] = dataclasses.field(default_factory=dict)
 
     @property
-    def differences(self) -> list[Difference]:
+    def differences(self) -> list[DriftedObject]:
         """Every object that would change, in order.
 
         :returns: the namespaces', then those of the releases in their order.
@@ -89,7 +89,7 @@ class HelmPlan:
         return [*self.namespaces, *(item for release in self.releases for item in release.differences)]
 
     @property
-    def drift(self) -> list[Difference]:
+    def drift(self) -> list[DriftedObject]:
         """The objects that differ although their release is as it should be.
 
         :returns: in the order of the releases.
@@ -179,7 +179,7 @@ def _action(release: Release, version: str, record: StoredRelease | None) -> str
 
 def _dropped(
     client: KubeClient, old: Mapping[str, Mapping[str, Any]], kept: Collection[str]
-) -> list[Difference]:
+) -> list[DriftedObject]:
     """Objects of the old manifest that the new one no longer has; helm deletes them."""
     gone = []
     for name, obj in old.items():

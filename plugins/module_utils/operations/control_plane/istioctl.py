@@ -32,7 +32,7 @@ from ...kube.client import KubeClient
 from ...model.installation.settings import Installation
 from ...object_id import object_id
 from .drift import (
-    Difference,
+    DriftedObject,
     await_leaving,
     compare,
     missing_namespaces,
@@ -51,7 +51,7 @@ def plan(
     tool: Tool,
     *,
     kept: dict[str, tuple[Kept, ...]] | None = None,
-) -> list[Difference]:
+) -> list[DriftedObject]:
     """Everything that ``istioctl install`` would create, change or prune, namespaces first.
 
     :param kept: see ``drift.compare``.
@@ -73,7 +73,7 @@ def install(
     runner: Runner,
     tool: Tool,
     *,
-    differences: list[Difference],
+    differences: list[DriftedObject],
     timeout: int,
     context: Context,
 ) -> None:
@@ -124,7 +124,7 @@ def _default_tag(
     runner: Runner,
     tool: Tool,
     kept: dict[str, tuple[Kept, ...]] | None,
-) -> list[Difference]:
+) -> list[DriftedObject]:
     """The ``default`` tag of an install without revision; istioctl writes it beside the manifest."""
     wanted = default_tag_ids(installation)
     if not wanted:
@@ -172,9 +172,9 @@ def _without_bundle(webhook: Mapping[str, Any]) -> dict[str, Any]:
     return {**webhook, "clientConfig": configuration}
 
 
-def _unrendered(api_version: str, kind: str, place: str, name: str) -> Difference:
+def _unrendered(api_version: str, kind: str, place: str, name: str) -> DriftedObject:
     metadata: dict[str, Any] = {"name": name}
     if place:
         metadata["namespace"] = place
     obj: Mapping[str, Any] = {"apiVersion": api_version, "kind": kind, "metadata": metadata}
-    return Difference(object_id(obj), "create", {}, obj, obj, validated=False)
+    return DriftedObject(object_id(obj), "create", {}, obj, obj, validated=False)

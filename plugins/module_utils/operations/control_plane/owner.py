@@ -16,11 +16,11 @@ from ...kube.client import KubeClient
 from ...labels import FIELD_MANAGER, INSTALLED_BY_ANNOTATION
 from ...model.installation.settings import Installation
 from ...object_id import object_id
-from .drift import Difference, quiet
+from .drift import DriftedObject, quiet
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Owner:
+class Asker:
     """Who asks to change a control plane."""
 
     inventory: Inventory
@@ -42,7 +42,9 @@ class Owner:
                 option="istio_take_over",
             )
 
-    def claim(self, client: KubeClient, installation: Installation, *, check_mode: bool) -> list[Difference]:
+    def claim(
+        self, client: KubeClient, installation: Installation, *, check_mode: bool
+    ) -> list[DriftedObject]:
         """Write down that the installation is ours, where nobody stands, or with ``take_over`` somebody else.
 
         :returns: the change of istiod's Deployment, if there is one.
@@ -69,7 +71,7 @@ class Owner:
                 body,
                 field_manager=FIELD_MANAGER,
             )
-        return [Difference(object_id(live), "update", quiet(live), after, after)]
+        return [DriftedObject(object_id(live), "update", quiet(live), after, after)]
 
     @staticmethod
     def _holder(client: KubeClient, installation: Installation) -> str:

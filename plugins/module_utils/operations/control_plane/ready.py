@@ -42,7 +42,7 @@ VARIABLES = variables_of(ARGUMENT_SPEC, "istio_")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Options:
+class ReadyOptions:
     """What is to be proved.
 
     :param timeout: seconds that the whole proof may take.
@@ -52,7 +52,7 @@ class Options:
     timeout: float
 
     @classmethod
-    def from_params(cls, params: Mapping[str, Any]) -> Options:
+    def from_params(cls, params: Mapping[str, Any]) -> ReadyOptions:
         """The options of module ``control_plane_ready``.
 
         :param params: as its argument spec leaves them: every option is there.
@@ -67,13 +67,13 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     :returns: ``status`` (``pass`` or ``cannot tell``), ``checks`` with an entry per thing that was looked at.
     :raises WaitTimeout: naming what is late. :raises MeshError: when nothing is installed.
     """
-    options = Options.from_params(params)
+    options = ReadyOptions.from_params(params)
     connection = ConnectionOptions.from_params(params, context.environment)
     with context.client(connection) as client:
         return prove(client, options, context)
 
 
-def prove(client: KubeClient, options: Options, context: Context) -> dict[str, Any]:
+def prove(client: KubeClient, options: ReadyOptions, context: Context) -> dict[str, Any]:
     """Proves a control plane through ``client``. :returns: and raises as ``run``."""
     installation = options.installation
     if client.get("apps/v1", "Deployment", installation.istiod, installation.namespace) is None:

@@ -20,7 +20,7 @@ from ...istio.workloads import PROXY_CONTAINER
 from ...kube.clock import timestamp
 from ...kube.redaction import redacted
 from ...kube.secret_fields import secret_values, without_secrets
-from .case import Case, Obj, Seen, View
+from .case import Case, Obj, SeenLine, View
 
 LEFT_OUT = "<left out>"
 _NOISE = ("managedFields",)
@@ -128,6 +128,6 @@ def _proxy(view: View) -> dict[str, Any]:
     }
 
 
-def _line(seen: Seen) -> dict[str, Any]:
+def _line(seen: SeenLine) -> dict[str, Any]:
     line = dataclasses.replace(seen.line, path=seen.line.path.partition("?")[0])
     return {"proxy": seen.proxy, **dataclasses.asdict(line)}

@@ -49,7 +49,7 @@ BEGINNING = 120.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Route:
+class LiveVirtualService:
     """A VirtualService, read and raw."""
 
     raw: Obj
@@ -74,7 +74,7 @@ class View:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
+class SeenLine:
     """A line of a proxy's access log. :param proxy: ``namespace/pod``."""
 
     proxy: str
@@ -107,7 +107,7 @@ class Material:
     injectors: Sequence[Injector] | None = None
     settings: Mapping[str, InjectorSettings] = dataclasses.field(default_factory=dict)
     views: Mapping[str, View] = dataclasses.field(default_factory=dict)
-    lines: Sequence[Seen] = ()
+    lines: Sequence[SeenLine] = ()
     throttling: Mapping[tuple[str, str], Throttled] = dataclasses.field(default_factory=dict)
 
 
@@ -131,7 +131,9 @@ class Case:
         self.policies = PolicyIndex(
             self.of("AuthorizationPolicy"), root_namespace=root, trust_domains=self.trust_domains
         )
-        self.routes = [Route(item, read_virtual_service(item, domain)) for item in self.of("VirtualService")]
+        self.routes = [
+            LiveVirtualService(item, read_virtual_service(item, domain)) for item in self.of("VirtualService")
+        ]
         self.namespaces = {name_of(item): item for item in self.of("Namespace")}
         self._services = {self.fqdn(item): item for item in self.of("Service")}
         self._entries: dict[str, list[Obj]] = {}
@@ -145,7 +147,7 @@ class Case:
         for rule in self.of("DestinationRule"):
             name = full_host(text_at(rule, "spec", "host"), namespace_of(rule), domain)
             (self._wild_rules if name.startswith("*") else self._rules).setdefault(name, []).append(rule)
-        self._leading: dict[str, list[tuple[Route, Destination]]] = {}
+        self._leading: dict[str, list[tuple[LiveVirtualService, Destination]]] = {}
         for one in self.routes:
             for target in (target for route in one.read.routes for target in route.destinations):
                 if target.share > 0:
@@ -214,7 +216,7 @@ class Case:
         wild = [rule for name, rules in self._wild_rules.items() if takes_in(name, host) for rule in rules]
         return [*self._rules.get(host, ()), *wild]
 
-    def leading_to(self, host: str) -> list[tuple[Route, Destination]]:
+    def leading_to(self, host: str) -> list[tuple[LiveVirtualService, Destination]]:
         """The destinations of VirtualServices that lead to a host and get requests.
 
         :returns: each with its VirtualService.
@@ -255,7 +257,7 @@ class Case:
             return True
         return any(takes_in(pattern, host) for pattern in hosts for host in self.hosts)
 
-    def concerned_routes(self) -> list[Route]:
+    def concerned_routes(self) -> list[LiveVirtualService]:
         """The VirtualServices for a host of the symptom, or that lead to one. :returns: each once."""
         return [
             item
@@ -279,11 +281,11 @@ class Case:
         names = set(map(full_name, pods))
         return [proxy for proxy in self.running if str(proxy) in names]
 
-    def inbound_lines(self) -> list[Seen]:
+    def inbound_lines(self) -> list[SeenLine]:
         """The lines of access logs that proxies wrote as callees. :returns: in the order of the logs."""
         return [seen for seen in self.material.lines if seen.line.inbound]
 
-    def flagged(self, flag: str, *hosts: str) -> list[Seen]:
+    def flagged(self, flag: str, *hosts: str) -> list[SeenLine]:
         """Lines with a response flag.
 
         :param hosts: of the upstream, or the authority; any when there are none.
@@ -370,7 +372,7 @@ class Case:
         places = {self.symptom.namespace} if self.symptom.namespace else self.meshed
         return [item for item in self.of("Service") if namespace_of(item) in places]
 
-    def _with_delegates(self, item: Route) -> Iterator[Any]:
+    def _with_delegates(self, item: LiveVirtualService) -> Iterator[Any]:
         for route in item.read.routes:
             yield route
             for other in self.routes:

@@ -31,7 +31,7 @@ _RULES = {INGRESS: ("ingress", "from"), EGRESS: ("egress", "to")}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Port:
+class CalledPort:
     """A port of the pod that is called."""
 
     number: int
@@ -50,7 +50,7 @@ class NetworkRules:
         for policy in policies:
             self._of.setdefault(namespace_of(policy), []).append(policy)
 
-    def denying(self, caller: Obj, callee: Obj, port: Port) -> list[Obj]:
+    def denying(self, caller: Obj, callee: Obj, port: CalledPort) -> list[Obj]:
         """The policies that keep a caller's pod from a port of another pod, because none of them allows it.
 
         :returns: those of the callee, else of the caller, the strictest first; none when it gets through.
@@ -71,7 +71,7 @@ class NetworkRules:
             and matches(mapping_at(policy, "spec", "podSelector"), labels_of(pod))
         ]
 
-    def _allows(self, policy: Obj, direction: str, other: Obj, callee: Obj, port: Port) -> bool:
+    def _allows(self, policy: Obj, direction: str, other: Obj, callee: Obj, port: CalledPort) -> bool:
         _section, side = _RULES[direction]
         for rule in _rules(policy, direction):
             ports, peers = mappings_at(rule, "ports"), mappings_at(rule, side)
@@ -106,7 +106,7 @@ def _rules(policy: Obj, direction: str) -> list[Obj]:
     return list(mappings_at(policy, "spec", _RULES[direction][0]))
 
 
-def _has_port(entry: Obj, callee: Obj, port: Port) -> bool:
+def _has_port(entry: Obj, callee: Obj, port: CalledPort) -> bool:
     if (text_at(entry, "protocol") or "TCP") != port.protocol:
         return False
     wanted = entry.get("port")

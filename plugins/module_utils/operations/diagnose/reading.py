@@ -29,7 +29,7 @@ from ...model.catalogue.mesh import Catalogue
 from ..verify.dumps import read_proxies
 from ..verify.live_objects import LiveObjects, published_roots
 from ..verify.surroundings import KINDS, read_everywhere
-from .case import Case, Material, Obj, Seen, View, full_name
+from .case import Case, Material, Obj, SeenLine, View, full_name
 from .figures import read_figures
 from .gateway_pods import authorities_of, credentials_of
 from .symptom import Symptom
@@ -317,17 +317,17 @@ def _is_gone(client: KubeClient, name: str) -> bool:
 
 def _lines(
     client: KubeClient, proxies: Sequence[RunningProxy], now: float
-) -> tuple[list[Seen], dict[str, str]]:
+) -> tuple[list[SeenLine], dict[str, str]]:
     """The access logs of some proxies. :returns: their lines; by pod, why its log was not read."""
 
-    def read(proxy: RunningProxy) -> list[Seen] | str:
+    def read(proxy: RunningProxy) -> list[SeenLine] | str:
         try:
             text = client.logs(proxy.namespace, proxy.pod, PROXY_CONTAINER, tail_lines=LOG_LINES)
         except ApiError as error:
             return error.message
-        return [Seen(str(proxy), line) for line in access_lines(text, since=now - LOG_SECONDS)]
+        return [SeenLine(str(proxy), line) for line in access_lines(text, since=now - LOG_SECONDS)]
 
-    found: list[Seen] = []
+    found: list[SeenLine] = []
     unread: dict[str, str] = {}
     for proxy, answer in zip(proxies, client.in_parallel(read, list(proxies)), strict=True):
         if isinstance(answer, str):

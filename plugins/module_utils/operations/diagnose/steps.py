@@ -45,7 +45,7 @@ GUIDE = "see docs/guides/diagnose.md"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Call:
+class FollowedCall:
     """The call that is followed."""
 
     catalogue: Catalogue
@@ -56,7 +56,7 @@ class Call:
     port: Port | None
 
 
-def call_of(catalogue: Catalogue, symptom: Symptom) -> Call | None:
+def call_of(catalogue: Catalogue, symptom: Symptom) -> FollowedCall | None:
     """The call of a symptom, when both ends are services of the catalogue; None otherwise.
 
     :raises InputError: the destination has no such port.
@@ -68,7 +68,7 @@ def call_of(catalogue: Catalogue, symptom: Symptom) -> Call | None:
     if source is None or destination is None:
         return None
     port = _port(destination, symptom.port)
-    return Call(catalogue, source, destination, symptom.method, symptom.path, port)
+    return FollowedCall(catalogue, source, destination, symptom.method, symptom.path, port)
 
 
 def _port(service: Service, name: str) -> Port | None:
@@ -83,7 +83,7 @@ def _port(service: Service, name: str) -> Port | None:
     raise InputError([Problem("port", problem, "unknown-port")])
 
 
-def follow(client: KubeClient, case: Case, call: Call) -> list[Finding]:
+def follow(client: KubeClient, case: Case, call: FollowedCall) -> list[Finding]:
     """The steps of a call. :returns: in the order of the request's way."""
     catalogue, source, destination = call.catalogue, call.source, call.destination
     namespaces = tuple(dict.fromkeys((source.namespace, destination.namespace)))

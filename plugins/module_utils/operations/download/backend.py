@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, MeshError, Problem
 from ...istio.installation.cache import cache_directory
-from .store import Store, Wanted
+from .store import Store, WantedFile
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -72,7 +72,7 @@ def on_this_machine(url: str) -> str:
     return url.replace("{machine}", _MACHINES.get(platform.machine(), platform.machine()))
 
 
-def _wanted(params: Mapping[str, Any]) -> Wanted:
+def _wanted(params: Mapping[str, Any]) -> WantedFile:
     problems = []
     url = on_this_machine(params["url"])
     if not _URL.fullmatch(url):
@@ -87,11 +87,11 @@ def _wanted(params: Mapping[str, Any]) -> Wanted:
         problems.append(Problem("member", "is no path inside an archive", "member"))
     if problems:
         raise InputError(problems)
-    wanted = Wanted(url, digest, source, params["member"].rstrip("/"), params["advice"])
+    wanted = WantedFile(url, digest, source, params["member"].rstrip("/"), params["advice"])
     return dataclasses.replace(wanted, key=_key(wanted))
 
 
-def _key(wanted: Wanted) -> str:
+def _key(wanted: WantedFile) -> str:
     """A name that a person recognises, and that no other source has."""
     name = re.sub(r"\.(tar\.gz|tgz)\Z", "", wanted.url.rpartition("/")[2])
     origin = hashlib.sha256(f"{wanted.url}\n{wanted.member}".encode()).hexdigest()

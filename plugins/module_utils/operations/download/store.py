@@ -33,7 +33,7 @@ _LARGEST_CHECKSUM = 4096
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedFile:
     """One thing to keep. :param digest: sha256 of the file at ``url``; without it, ``checksum_url`` has it.
 
     :param member: path of a file or directory inside the archive; "" keeps the file itself.
@@ -55,7 +55,7 @@ class Store:
         self._root = root
         self._context = context
 
-    def provide(self, wanted: Wanted) -> tuple[Path, str, bool]:
+    def provide(self, wanted: WantedFile) -> tuple[Path, str, bool]:
         """The verified copy; fetched when it is missing, damaged, or not of the wanted checksum.
 
         :returns: its path, the sha256 of what was fetched, and whether that was now.
@@ -80,7 +80,7 @@ class Store:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _fetch(self, wanted: Wanted, entry: Path) -> str:
+    def _fetch(self, wanted: WantedFile, entry: Path) -> str:
         """Fetch and verify it, and put it there as a whole. :returns: its sha256."""
         with tempfile.TemporaryDirectory(dir=self._root, prefix=".fetching-") as place:
             archive, new = Path(place, "archive"), Path(place, "entry")
@@ -102,7 +102,7 @@ class Store:
             new.rename(entry)
         return digest
 
-    def _published(self, wanted: Wanted) -> str:
+    def _published(self, wanted: WantedFile) -> str:
         """The digest in the file beside the archive, which proves integrity but not origin."""
         with tempfile.TemporaryDirectory(dir=self._root, prefix=".fetching-") as place:
             path = Path(place, "checksum")
@@ -148,7 +148,7 @@ def _save(answer: IO[bytes], path: Path) -> str:
     return digest.hexdigest()
 
 
-def _content(entry: Path, wanted: Wanted) -> Path:
+def _content(entry: Path, wanted: WantedFile) -> Path:
     """Where the kept file or directory is inside its entry."""
     return (
         entry
@@ -156,7 +156,7 @@ def _content(entry: Path, wanted: Wanted) -> Path:
     )
 
 
-def _verified(entry: Path, wanted: Wanted) -> str:
+def _verified(entry: Path, wanted: WantedFile) -> str:
     """The sha256 with which an entry was verified once; empty where it is another than the wanted one, or a
     file was damaged since: then it is fetched again."""
     try:
@@ -177,7 +177,7 @@ def _digests(entry: Path) -> dict[str, str]:
     return found
 
 
-def _unpack(archive: Path, new: Path, wanted: Wanted) -> None:
+def _unpack(archive: Path, new: Path, wanted: WantedFile) -> None:
     """Take the member, a file or all files below a directory, out of the archive; links are left out."""
     target = _content(new, wanted)
     count = 0

@@ -21,7 +21,7 @@ from ...model.catalogue.services import Service
 from ...model.objects.egress import egress_objects
 from ...model.security.authorization import PolicyIndex
 from ...model.security.classes import ANY_OTHER_PORT, INCOMPLETE, WorkloadPort, named_ports, trials
-from ...model.security.matrix import CLOSES, OPENS, Difference, caller_of, flips, request_of
+from ...model.security.matrix import CLOSES, OPENS, CellDifference, caller_of, flips, request_of
 from ...model.security.pods import read_pod
 from ...words import some_of
 from .live_policies import before_and_after, live_policies
@@ -38,7 +38,7 @@ _KIND = "AuthorizationPolicy"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Access:
+class AccessChange:
     """Requests to one service whose answer a change flips.
 
     :param kind: ``opens``, ``closes`` or ``unsure``. :param service: ``namespace/name``. :param caller:
@@ -60,7 +60,7 @@ class Access:
 
 def access_changes(
     client: KubeClient, catalogue: Catalogue, plan: Plan, context: Context, guard: str
-) -> list[Access]:
+) -> list[AccessChange]:
     """What of the plan changes who may call whom, told to whoever watches.
 
     :param guard: ``refuse`` stops a run that opens something, ``tell`` only says it.
@@ -95,7 +95,7 @@ class _Workload:
 
 def _changes(
     client: KubeClient, catalogue: Catalogue, changed: Sequence[Item], context: Context
-) -> Iterable[Access]:
+) -> Iterable[AccessChange]:
     root, domains = catalogue.root_namespace, (catalogue.trust_domain, *catalogue.trust_domain_aliases)
     about = {namespace_of(item.desired) for item in changed}
     namespaces = set(catalogue.namespaces) if root in about else about & set(catalogue.namespaces)
@@ -113,7 +113,7 @@ def _changes(
     workloads += ways
     workloads += [one for namespace in sorted(left) for one in _left_behind(client, namespace)]
     for workload in workloads:
-        told: dict[tuple[str, str], Difference] = {}
+        told: dict[tuple[str, str], CellDifference] = {}
         for labels in workload.labels:
             then, now = (index.workload(workload.namespace, labels) for index in (old, new))
             policies = [*then.policies, *now.policies]
@@ -136,7 +136,7 @@ def _changes(
         key = f"{workload.namespace}/{workload.name}"
         for (kind, policy), flip in told.items():
             first = flip.requests[0]
-            yield Access(kind, key, caller_of(first), request_of(first), policy, flip.cells)
+            yield AccessChange(kind, key, caller_of(first), request_of(first), policy, flip.cells)
 
 
 def _ways_out(catalogue: Catalogue) -> list[_Workload]:
@@ -179,6 +179,6 @@ def _open_port(number: int) -> WorkloadPort:
     return WorkloadPort(number, http=True, tcp=True, plaintext=True)
 
 
-def as_results(changes: Sequence[Access]) -> list[dict[str, Any]]:
-    """The changes as they stand in results. :returns: the fields of `Access`, in the order given."""
+def as_results(changes: Sequence[AccessChange]) -> list[dict[str, Any]]:
+    """The changes as they stand in results. :returns: the fields of `AccessChange`, in the order given."""
     return [dataclasses.asdict(one) for one in changes if one.kind in (OPENS, CLOSES) or one.policy]

@@ -34,7 +34,7 @@ from ..apply.owned import (
 )
 from ..apply.plan import Item, is_istio
 from ..rights.asking import forbidden
-from .access import Access, access_changes, as_results
+from .access import AccessChange, access_changes, as_results
 from .analysis import before_write
 from .barrier import PropagationBarrier
 from .cluster_guard import ClusterGuard
@@ -111,7 +111,7 @@ def apply_mesh(
     barrier = PropagationBarrier(client, catalogue, options, context, guard)
     findings: list[dict[str, Any]] = []
     streams: list[Drain] = []
-    access: list[Access] = []
+    access: list[AccessChange] = []
 
     def check(plan: Plan) -> None:
         _leave_routes_of_rollouts(client, catalogue, plan, context)

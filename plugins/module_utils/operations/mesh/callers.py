@@ -32,7 +32,7 @@ _BEFORE_WINDOW = 300.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Caller:
+class PlaintextCaller:
     """Somebody who called without mTLS. ``silent``: seconds since the last call that was counted."""
 
     who: str
@@ -58,14 +58,14 @@ class Caller:
         return f"{self.who} called {namespace}/{self.whom} without mTLS, last {ago} ago"
 
 
-def _caller(labels: Iterable[tuple[str, str]], verdict: str, silent: float) -> Caller:
+def _caller(labels: Iterable[tuple[str, str]], verdict: str, silent: float) -> PlaintextCaller:
     named = dict(labels)
     source = named.get("source_workload") or named.get("source_principal") or "unknown"
     who = "somebody outside the mesh" if source == "unknown" else source
-    return Caller(who, named.get("destination_workload", "?"), verdict, silent)
+    return PlaintextCaller(who, named.get("destination_workload", "?"), verdict, silent)
 
 
-class Surroundings:
+class CallerSurroundings:
     """Pods and namespaces around a decision, read when they are needed. What may not be read is left out."""
 
     def __init__(self, client: KubeClient, names: Sequence[str]) -> None:
@@ -108,15 +108,15 @@ class Surroundings:
 
 
 def read_callers(
-    prometheus: Prometheus, namespace: str, surroundings: Surroundings, *, now: float, window: float
-) -> list[Caller]:
+    prometheus: Prometheus, namespace: str, surroundings: CallerSurroundings, *, now: float, window: float
+) -> list[PlaintextCaller]:
     """Who called workloads of a namespace without mTLS and may do so again.
 
     :param now: seconds since the epoch. :param window: seconds before it that count.
     :returns: one for each pair of caller and workload.
     :raises MeshError: the metrics cannot be read.
     """
-    worst: dict[tuple[str, str], Caller] = {}
+    worst: dict[tuple[str, str], PlaintextCaller] = {}
     for metric in _METRICS:
         selector = f'{metric}{{{_PLAINTEXT}"{namespace}"}}'
         for labels, points in prometheus.raw_series(selector, window + _BEFORE_WINDOW):

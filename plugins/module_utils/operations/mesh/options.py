@@ -14,7 +14,7 @@ from ...inventory import Inventory
 from ...istio.metrics import PrometheusOptions
 from ...model.reading.durations import EXAMPLES, read_seconds
 from ...model.reading.values import is_number
-from ..apply.engine import Options
+from ..apply.engine import ApplyOptions
 
 LONGEST_WINDOW = 30 * 24 * 3600.0
 """Prometheus keeps 15 days unless told otherwise; a longer window is a mistake in the unit."""
@@ -39,7 +39,7 @@ class MeshOptions:
     :param inventory: who asks.
     """
 
-    apply: Options
+    apply: ApplyOptions
     mesh_name: str = ""
     absent: bool = False
     prune: bool = False
@@ -67,7 +67,7 @@ class MeshOptions:
         :raises InputError: ``strict_guard_window`` or ``prometheus`` is not what it should be.
         """
         return cls(
-            apply=Options.from_params(params),
+            apply=ApplyOptions.from_params(params),
             mesh_name=params["mesh_name"] or "",
             absent=params["state"] == "absent",
             prune=params["prune"],

@@ -20,7 +20,7 @@ from ...kube.wait import wait_until
 from ...model.reading.values import PROXY_PORTS, is_number
 from ...model.security.pods import read_pod
 from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .callers import Caller, Surroundings, read_callers
+from .callers import CallerSurroundings, PlaintextCaller, read_callers
 from .live_policies import live_policies
 from .peer_modes import PeerModes
 from .plaintext import UNSETTLED
@@ -115,7 +115,9 @@ class StrictGuard:
             callers = [caller for caller in callers if caller.verdict != UNSETTLED]
         return sorted(caller.sentence(namespace) for caller in self._cut_off(namespace, modes, callers))
 
-    def _cut_off(self, namespace: str, modes: PeerModes, callers: list[Caller]) -> list[Caller]:
+    def _cut_off(
+        self, namespace: str, modes: PeerModes, callers: list[PlaintextCaller]
+    ) -> list[PlaintextCaller]:
         """The callers without those of workloads that stay open on purpose, who are told apart.
 
         A workload with one port that does not stay open is not among them: metrics do not tell to which port
@@ -134,14 +136,14 @@ class StrictGuard:
                 self._context.progress(f"before STRICT: {line}")
         return [caller for caller in callers if caller.whom not in stated]
 
-    def _settled(self, namespace: str, plan: Plan, prometheus: Prometheus) -> list[Caller]:
+    def _settled(self, namespace: str, plan: Plan, prometheus: Prometheus) -> list[PlaintextCaller]:
         """The callers that count. Those that seem to have joined the mesh just now are looked at again.
 
         :raises MeshError: the metrics cannot be read.
         """
-        surroundings = Surroundings(self._client, sorted({*_namespaces(plan), namespace}))
+        surroundings = CallerSurroundings(self._client, sorted({*_namespaces(plan), namespace}))
 
-        def read() -> list[Caller]:
+        def read() -> list[PlaintextCaller]:
             now = self._context.clock.now()
             return read_callers(prometheus, namespace, surroundings, now=now, window=self._window)
 

@@ -26,10 +26,10 @@ from ...model.certificates.mesh_ca import (
     same_names,
     secret_data,
 )
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY, read_chain, rfc3339
 from ..certificates.reading import agreed_time
-from .journal import Journal, read_journal
+from .journal import RotationJournal, read_journal
 from .live import (
     MULTIROOT,
     LiveCa,
@@ -54,7 +54,7 @@ from .proxies import HOLD, refuse_unread, survey
 from .result import FRESH, PLANNED, PLUGGED_IN, ROLLED_BACK, ROTATED, WAITING, build_result
 from .rights import refuse_without_rights
 from .sequence import DONE, Sequence, finish, write_plugged
-from .source import Wanted, is_same, keep_root, settle_root, wanted_ca
+from .source import WantedCa, is_same, keep_root, settle_root, wanted_ca
 
 if TYPE_CHECKING:
     from ...context import Context
@@ -97,7 +97,7 @@ def _present(
     context: Context,
     options: MeshCaOptions,
     live: LiveCa,
-    journal: Journal | None,
+    journal: RotationJournal | None,
     now: datetime.datetime,
 ) -> dict[str, Any]:
     """The CA of an installation that is still to come; one that runs keeps its own."""
@@ -121,17 +121,17 @@ def _present(
     return build_result(PLUGGED_IN, wanted.bundle, None, before=None, why=wanted.why, diff=context.diff_mode)
 
 
-def _restores(live: LiveCa, wanted: Wanted) -> bool:
+def _restores(live: LiveCa, wanted: WantedCa) -> bool:
     """Whether the CA of a mesh that runs was lost, and the wanted one has the roots that proxies trust."""
     try:
         published = prints_of(read_chain(live.roots.encode()))
-    except UnreadableError:
+    except UnreadablePemError:
         return False
     return live.bundle is None and prints_of(wanted.bundle.trusted) == published
 
 
 def _plug_in(
-    client: KubeClient, context: Context, options: MeshCaOptions, live: LiveCa, wanted: Wanted
+    client: KubeClient, context: Context, options: MeshCaOptions, live: LiveCa, wanted: WantedCa
 ) -> None:
     """Root first: what it has signed could never be renewed without it."""
     context.progress(f"Secret {options.namespace}/{PLUGGED}: the CA is plugged in, {wanted.why}")
@@ -151,7 +151,7 @@ def _rotate(
     context: Context,
     options: MeshCaOptions,
     live: LiveCa,
-    journal: Journal | None,
+    journal: RotationJournal | None,
     now: datetime.datetime,
 ) -> dict[str, Any]:
     refuse_other_authorities(live)
@@ -193,7 +193,7 @@ def _rotate(
     )
 
 
-def _judged(client: KubeClient, options: MeshCaOptions, live: LiveCa, now: datetime.datetime) -> Wanted:
+def _judged(client: KubeClient, options: MeshCaOptions, live: LiveCa, now: datetime.datetime) -> WantedCa:
     """What the rotation is to lead to, with everything that speaks against it.
 
     :raises InputError: no CA was handed over, or one that must not be used.
@@ -220,7 +220,7 @@ def _judged(client: KubeClient, options: MeshCaOptions, live: LiveCa, now: datet
 
 def _under_lease(
     client: KubeClient, context: Context, options: MeshCaOptions, lease: Lease
-) -> tuple[str, Journal | None, Sequence | None]:
+) -> tuple[str, RotationJournal | None, Sequence | None]:
     """The run that writes. What was read before the Lease was ours may be another run's work by now.
 
     :returns: the outcome, the journal that was worked on, the sequence that did.
@@ -263,16 +263,16 @@ def _begin(
     client: KubeClient,
     options: MeshCaOptions,
     live: LiveCa,
-    wanted: Wanted,
+    wanted: WantedCa,
     now: datetime.datetime,
-) -> Journal:
+) -> RotationJournal:
     """The intent. A new root is kept first: what is in the journal could not be renewed without it."""
     if live.bundle is None:
         raise MeshError(f"the CA in namespace {options.namespace} is gone")
     if wanted.root is not None:
         keep_root(client, options, wanted.root, rotation=True)
     switches = [is_on(istiod_environment(one), MULTIROOT) for one in live.istiods]
-    return Journal(
+    return RotationJournal(
         namespace=options.namespace,
         mesh=options.mesh,
         old=live.bundle,
@@ -284,7 +284,7 @@ def _begin(
     )
 
 
-def _turn_back(live: LiveCa, journal: Journal, sequence: Sequence) -> None:
+def _turn_back(live: LiveCa, journal: RotationJournal, sequence: Sequence) -> None:
     """:raises RefusedError: the old root is gone from proxies: there is no way back, but another way on."""
     end = len(journal.stages) - 1
     given = dict(mapping_at(live.plugged, "data"))
@@ -302,13 +302,13 @@ def _planned(
     context: Context,
     options: MeshCaOptions,
     live: LiveCa,
-    journal: Journal | None,
-    wanted: Wanted | None,
+    journal: RotationJournal | None,
+    wanted: WantedCa | None,
     now: datetime.datetime,
 ) -> dict[str, Any]:
     """Check mode: what would be done, and whether every proxy can be asked."""
     if journal is None and wanted is not None and live.bundle is not None:
-        journal = Journal(
+        journal = RotationJournal(
             options.namespace, options.mesh, live.bundle, wanted.bundle, {}, False, False, rfc3339(now)
         )
     if journal is None:

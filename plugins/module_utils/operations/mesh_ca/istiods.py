@@ -219,9 +219,9 @@ def metrics_of(client: KubeClient, namespace: str, pod: str) -> tuple[float, flo
         return None
     values = {}
     for line in text.splitlines():
-        name, _blank, value = line.partition(" ")
-        if name in (ROOT_ENDS, CHAIN_ENDS):
-            values[name] = float(value)
+        words = line.split()  # a timestamp may follow the value
+        if len(words) > 1 and words[0] in (ROOT_ENDS, CHAIN_ENDS):
+            values[words[0]] = float(words[1])
     return (values[ROOT_ENDS], values[CHAIN_ENDS]) if len(values) == 2 else None
 
 

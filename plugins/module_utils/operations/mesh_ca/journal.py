@@ -17,7 +17,7 @@ from ...errors import MeshError, RefusedError
 from ...fields import annotations_of, labels_of, mapping_at, text_at
 from ...labels import COLLECTION, FENCE_ANNOTATION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ...model.certificates.mesh_ca import Bundle, Stage, bundle_of, secret_data, stages_of
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
@@ -29,7 +29,7 @@ _OLD, _NEW = "old.", "new."
 
 
 @dataclasses.dataclass(slots=True, repr=False)
-class Journal:
+class RotationJournal:
     """A rotation that has begun. No ``repr``: keys are in it.
 
     :param stage: position in :attr:`stages` of what istiod is given, or is about to be.
@@ -112,13 +112,13 @@ class Journal:
         self.version = text_at(written, "metadata", "resourceVersion")
 
 
-def read_journal(client: KubeClient, namespace: str) -> Journal | None:
+def read_journal(client: KubeClient, namespace: str) -> RotationJournal | None:
     """The rotation that is under way. :raises MeshError: its journal cannot be read."""
     found = client.get("v1", "Secret", JOURNAL, namespace)
     return None if found is None else parse_journal(found, namespace)
 
 
-def parse_journal(secret: Mapping[str, Any], namespace: str) -> Journal:
+def parse_journal(secret: Mapping[str, Any], namespace: str) -> RotationJournal:
     """A journal out of its Secret.
 
     :raises RefusedError: the Secret is somebody else's. :raises MeshError: it is damaged.
@@ -137,7 +137,7 @@ def parse_journal(secret: Mapping[str, Any], namespace: str) -> Journal:
     try:
         if old is None or new is None:
             raise ValueError
-        journal = Journal(
+        journal = RotationJournal(
             namespace=namespace,
             mesh=labels.get(PART_OF_LABEL, ""),
             old=old,
@@ -153,7 +153,7 @@ def parse_journal(secret: Mapping[str, Any], namespace: str) -> Journal:
             version=text_at(secret, "metadata", "resourceVersion"),
         )
         known = 0 <= journal.stage < len(journal.stages)
-    except (KeyError, ValueError, UnreadableError) as error:
+    except (KeyError, ValueError, UnreadablePemError) as error:
         raise MeshError(_damaged(where)) from error
     if not known:
         raise MeshError(_damaged(where))

@@ -21,7 +21,7 @@ from ...model.certificates.mesh_ca import (
     bundle_of,
     prints_of,
 )
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.certificates.secret import TLS_TYPE
 from ...model.certificates.served import CERTIFICATE_KEY
 from ...model.certificates.x509 import read_chain
@@ -175,7 +175,7 @@ def refuse_an_unused_ca(live: LiveCa) -> None:
         )
     try:
         same = prints_of(read_chain(live.roots.encode())) == prints_of(bundle.trusted)
-    except UnreadableError:
+    except UnreadablePemError:
         same = False
     if not same:
         name = PLUGGED if live.plugged is not None else SELF_SIGNED

@@ -19,7 +19,7 @@ from ...errors import MeshError, RefusedError
 from ...files import write_new
 from ...labels import COLLECTION
 from ...model.certificates.mesh_ca import Bundle
-from ...model.certificates.pem import UnreadableError, certificates_of, key_of, normalised
+from ...model.certificates.pem import UnreadablePemError, certificates_of, key_of, normalised
 from ...model.certificates.x509 import check_authority, read_ca_key, read_chain, to_pem
 
 try:
@@ -116,7 +116,7 @@ def check_root(root: Root, where: str, now: datetime.datetime) -> None:
             found = root.x509.extensions.get_extension_for_class(x509.BasicConstraints).value
             if found.path_length == 0:
                 faults.append("it allows no CA below it (path length 0)")
-        except UnreadableError as error:
+        except UnreadablePemError as error:
             faults.append(f"its key {error}")
     if faults:
         raise RefusedError(f"the mesh's root in {where}: {'; '.join(faults)}", rule="root")
@@ -150,7 +150,7 @@ def read_root_file(path: str) -> Root | None:
         certificate = b"".join(block.as_pem() for block in blocks if block.label == "CERTIFICATE")
         key = b"".join(block.as_pem() for block in blocks if block.is_key)
         return Root(certificates_of(certificate.decode()), key_of(key.decode()))
-    except UnreadableError as error:
+    except UnreadablePemError as error:
         raise RefusedError(f"istio_ca_root_file {path}: {error}", rule="root-file") from error
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import InputError, Problem
 from ...kube.options import CONNECTION_SPEC
 from ...model.certificates.mesh_ca import Bundle, read_bundle
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.installation.gateways import DEFAULT_NAMESPACE
 from ...model.reading.typed import variables_of
 
@@ -139,7 +139,7 @@ def _provided(params: Mapping[str, Any], problems: list[Problem]) -> Bundle | No
         return None  # a rotation that has begun goes on, or back, without them
     try:
         return read_bundle(*(params[name] for name in _MATERIAL))
-    except UnreadableError as error:
+    except UnreadablePemError as error:
         part, _colon, text = str(error).partition(": ")
         if not text:
             part, text = "certificate", str(error)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...model.certificates.mesh_ca import Bundle
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.certificates.x509 import facts_of
-from .journal import Journal
+from .journal import RotationJournal
 from .proxies import Survey
 
 FRESH, PLUGGED_IN, PLANNED, ROTATED, ROLLED_BACK, WAITING = (
@@ -35,7 +35,7 @@ _WORDS = {
 def build_result(
     outcome: str,
     bundle: Bundle | None,
-    journal: Journal | None,
+    journal: RotationJournal | None,
     *,
     before: Bundle | None = None,
     survey: Survey | None = None,
@@ -81,5 +81,5 @@ def _told(bundle: Bundle | None) -> dict[str, Any]:
             "signer": facts_of(bundle.signer).as_result(),
             "roots": [facts_of(root).as_result() for root in bundle.trusted],
         }
-    except UnreadableError:
+    except UnreadablePemError:
         return {"signer": {}, "roots": []}

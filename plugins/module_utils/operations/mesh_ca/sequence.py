@@ -23,7 +23,7 @@ from ...model.certificates.secret import TLS_TYPE
 from ...model.certificates.x509 import rfc3339
 from .arrival import arrive
 from .istiods import Change, take_over
-from .journal import JOURNAL, Journal
+from .journal import JOURNAL, RotationJournal
 from .options import MeshCaOptions
 from .proxies import DROP, HOLD, LEAF, Survey
 
@@ -48,7 +48,7 @@ class Sequence:
         context: Context,
         lease: Lease,
         options: MeshCaOptions,
-        journal: Journal,
+        journal: RotationJournal,
     ) -> None:
         self._client = client
         self._context = context
@@ -191,7 +191,7 @@ def write_plugged(
     client.replace({"apiVersion": "v1", "kind": "Secret", **live, "data": data}, dry_run=dry_run)
 
 
-def finish(client: KubeClient, journal: Journal) -> None:
+def finish(client: KubeClient, journal: RotationJournal) -> None:
     """After the last stage was proved: the CA that istiod would fall back to goes, then the journal.
 
     Were ``istio-ca-secret`` left there, an istiod that loses ``cacerts`` would go back to a root that nobody

@@ -16,7 +16,7 @@ from ...kube.create_once import create_once
 from ...labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ...model.certificates.credentials import renewal_due
 from ...model.certificates.mesh_ca import Bundle, check_bundle
-from ...model.certificates.pem import UnreadableError
+from ...model.certificates.pem import UnreadablePemError
 from ...model.certificates.secret import TLS_TYPE, foreign_owner
 from ...model.certificates.served import CERTIFICATE_KEY, PRIVATE_KEY, decode
 from ...model.certificates.x509 import issued_by
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class Wanted:
+class WantedCa:
     """The CA that is wanted. No ``repr``: keys are in it.
 
     :param why: why it is another one than that of now; ``""`` when it is not.
@@ -45,7 +45,7 @@ class Wanted:
 
 def wanted_ca(
     client: KubeClient, options: MeshCaOptions, now: datetime.datetime, live: Bundle | None
-) -> Wanted:
+) -> WantedCa:
     """Decides, makes what is missing, and judges it.
 
     :param live: what istiod has now.
@@ -56,7 +56,7 @@ def wanted_ca(
         faults = check_bundle(options.provided, now)
         if faults:
             raise InputError([Problem("istio_ca_certificate", fault.message, fault.rule) for fault in faults])
-        return Wanted(options.provided, "" if is_same(live, options.provided) else "it is provided")
+        return WantedCa(options.provided, "" if is_same(live, options.provided) else "it is provided")
     root, next_root = _kept_roots(client, options)
     if next_root is not None:
         root = next_root
@@ -65,7 +65,7 @@ def wanted_ca(
         check_root(root, where, now)
     why, due = _why(live, root, options, now)
     if not why and live is not None:
-        return Wanted(live, "")
+        return WantedCa(live, "")
     made = None
     if root is None or _is_root_due(root, options, now) or (options.renew == ROOT and next_root is None):
         if root is not None and options.root_file:
@@ -78,14 +78,14 @@ def wanted_ca(
     faults = check_bundle(bundle, now)
     if faults:
         raise RefusedError(f"the mesh's root in {where}: {faults[0].message}", rule=faults[0].rule)
-    return Wanted(bundle, why or "there is none yet", made, due)
+    return WantedCa(bundle, why or "there is none yet", made, due)
 
 
 def is_same(live: Bundle | None, wanted: Bundle) -> bool:
     """Whether istiod has this CA already: the same signer, and the same roots."""
     try:
         return live is not None and live.signer == wanted.signer and set(live.trusted) == set(wanted.trusted)
-    except UnreadableError:
+    except UnreadablePemError:
         return False
 
 
@@ -103,7 +103,7 @@ def _why(
     try:
         signer = live.signer
         ours = issued_by(signer, root.x509) and set(live.trusted) == {root.x509}
-    except UnreadableError:
+    except UnreadablePemError:
         return "the one of now cannot be read", False
     if not ours:
         return "its root is not the one that is kept", False

@@ -20,7 +20,7 @@ from ...model.certificates.served import ASKING_MODES, AUTHORITY_KEY, CERTIFICAT
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
 from ...model.host_patterns import takes_in
 from ...model.installation.gateways import InstalledGateway
-from .look import Look, Pod
+from .look import ObserveLook, Pod
 
 PART = "addresses"
 _PLAIN, _SECURE = {"HTTP": ("http", 80)}, {"HTTPS": ("https", 443)}
@@ -29,7 +29,7 @@ _LOCAL = 8000  # added to a port below 1024, which only root may open
 _FIRST_UNPRIVILEGED = 1024
 
 
-def gateway_addresses(look: Look) -> list[dict[str, Any]]:
+def gateway_addresses(look: ObserveLook) -> list[dict[str, Any]]:
     """One entry per Service that leads to a gateway's pods, in the order of ``istio_gateways``.
 
     :returns: ``gateway``, ``service``, ``type``, ``ips``, ``hostnames``, ``external_ips``, ``cluster_ips``,
@@ -42,7 +42,7 @@ def gateway_addresses(look: Look) -> list[dict[str, Any]]:
     return found
 
 
-def _of(look: Look, gateway: InstalledGateway) -> list[dict[str, Any]]:
+def _of(look: ObserveLook, gateway: InstalledGateway) -> list[dict[str, Any]]:
     pods = [pod for pod in look.listed("v1", "Pod", gateway.namespace) if is_active(pod)]
     mine = [pod for pod in pods if has_labels(pod, gateway.labels)]
     services = [read_addresses(item) for item in look.listed("v1", "Service", gateway.namespace)]
@@ -64,7 +64,7 @@ def _of(look: Look, gateway: InstalledGateway) -> list[dict[str, Any]]:
 
 
 def _entry(
-    look: Look, gateway: InstalledGateway, read: ServiceAddresses, pods: Sequence[Pod]
+    look: ObserveLook, gateway: InstalledGateway, read: ServiceAddresses, pods: Sequence[Pod]
 ) -> dict[str, Any]:
     nodes = list(dict.fromkeys(address for pod in pods if (address := text_at(pod, "status", "hostIP"))))
     bound = [item for item in look.catalogue.gateways if _binds(item, gateway)]
@@ -96,7 +96,7 @@ def _binds(gateway: Gateway, installed: InstalledGateway) -> bool:
 
 
 def _calls(
-    look: Look, gateways: Sequence[Gateway], read: ServiceAddresses, nodes: Sequence[str]
+    look: ObserveLook, gateways: Sequence[Gateway], read: ServiceAddresses, nodes: Sequence[str]
 ) -> list[dict[str, Any]]:
     """How to call each host, with commands that work as they stand.
 
@@ -117,7 +117,7 @@ def _calls(
 
 
 def _call(
-    look: Look,
+    look: ObserveLook,
     gateway: Gateway,
     server: Server,
     read: ServiceAddresses,
@@ -144,7 +144,7 @@ def _call(
 
 
 def _way(
-    look: Look, read: ServiceAddresses, port: ServicePort, nodes: Sequence[str]
+    look: ObserveLook, read: ServiceAddresses, port: ServicePort, nodes: Sequence[str]
 ) -> tuple[list[str], str, int]:
     """Command that has to run beside it, address and port: from outside if there is a way from there."""
     if read.outer:
@@ -156,7 +156,7 @@ def _way(
     return [*look.kubectl, "-n", read.namespace, "port-forward", *target], "127.0.0.1", local
 
 
-def _host_and_path(look: Look, gateway: Gateway, server: Server) -> tuple[str, str]:
+def _host_and_path(look: ObserveLook, gateway: Gateway, server: Server) -> tuple[str, str]:
     """A host under the server's, and a path of it that leads to a service."""
     exposures = [
         exposure
@@ -171,7 +171,7 @@ def _host_and_path(look: Look, gateway: Gateway, server: Server) -> tuple[str, s
     return host, chosen.path if chosen else "/"
 
 
-def _authority(look: Look, gateway: Gateway, server: Server) -> list[str]:
+def _authority(look: ObserveLook, gateway: Gateway, server: Server) -> list[str]:
     """The command that prints the CA of a server's certificate; empty for one of a public CA."""
     space, name = gateway.workload_namespace, server.certificate or ""
     secret = look.attempt(PART, lambda: look.secret(space, name), None) if name else None
@@ -190,7 +190,7 @@ def _authority(look: Look, gateway: Gateway, server: Server) -> list[str]:
     return []
 
 
-def _printing(look: Look, namespace: str, name: str, key: str) -> list[str]:
+def _printing(look: ObserveLook, namespace: str, name: str, key: str) -> list[str]:
     path = f"jsonpath={{.data.{key.replace('.', chr(92) + '.')}}}"
     return [*look.kubectl, "-n", namespace, "get", "secret", name, "-o", path]
 

@@ -17,7 +17,7 @@ from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.server_time import server_time
 from ...kube.target import target_of
 from ...model.certificates.credentials import credentials_of
-from ...model.certificates.trust import Judge
+from ...model.certificates.trust import TrustJudge
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
 from ...model.observe.report import Report
 from ...model.observe.text import text_lines
@@ -25,11 +25,11 @@ from ...model.reading.typed import variables_of
 from ...verdicts import CANNOT_TELL, PASS
 from ..canary.info import rollouts
 from ..trust.backend import look_everywhere, result_of
-from ..trust.look import Look as TrustLook
+from ..trust.look import TrustLook
 from .addresses import gateway_addresses
 from .dashboards import dashboards
 from .grafana import write_dashboard
-from .look import Look
+from .look import ObserveLook
 from .options import (
     ADDRESSES,
     CERTIFICATES,
@@ -85,7 +85,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     connection = ConnectionOptions.from_params(params, context.environment)
     with context.client(connection) as client:
         now = server_time(client) or datetime.datetime.fromtimestamp(context.clock.now(), datetime.UTC)
-        report = _report(Look(client, context.clock, options, connection), now)
+        report = _report(ObserveLook(client, context.clock, options, connection), now)
     write_reports(options.report_path, report)
     return {
         "changed": False,
@@ -97,7 +97,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     }
 
 
-def _report(look: Look, now: datetime.datetime) -> Report:
+def _report(look: ObserveLook, now: datetime.datetime) -> Report:
     show = look.options.show
     report = Report(mesh=look.catalogue.name, at=now)
     if ADDRESSES in show:
@@ -129,7 +129,7 @@ def _report(look: Look, now: datetime.datetime) -> Report:
     return report
 
 
-def _certificates(look: Look, now: datetime.datetime) -> dict[str, Any] | None:
+def _certificates(look: ObserveLook, now: datetime.datetime) -> dict[str, Any] | None:
     """What module ``trust_info`` says of this mesh, in short.
 
     :returns: ``status``, ``headline``, ``counts``, ``soonest``; None, with a note, where it cannot be told.
@@ -140,7 +140,7 @@ def _certificates(look: Look, now: datetime.datetime) -> dict[str, Any] | None:
     options = look.options
     trust = TrustLook(
         client=look.client,
-        judge=Judge(now, {}),
+        judge=TrustJudge(now, {}),
         clock=look.clock,
         target=target_of(look.connection),
         mesh=look.catalogue.name,

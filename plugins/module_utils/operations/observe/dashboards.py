@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...kube.services import read_addresses
-from .look import Look
+from .look import ObserveLook
 
 PART = "dashboards"
 # Name -> Service, port of it that is meant by name, local port, path. Sources: samples/addons of the Istio
@@ -23,7 +23,7 @@ _KNOWN: Mapping[str, tuple[str, str, int, str]] = {
 }
 
 
-def dashboards(look: Look) -> list[dict[str, Any]]:
+def dashboards(look: ObserveLook) -> list[dict[str, Any]]:
     """The dashboards whose Service is there, and those of the list that are missing.
 
     :returns: ``name``, ``service`` (``""`` where it is missing), ``command`` and ``url``.

@@ -12,25 +12,25 @@ from ...documents.report_json import report_json
 from ...files import write_report
 from ...istio.metrics import PrometheusOptions
 from ...kube.clock import seconds_of
-from ...model.observe.grafana.annotations import Mark
+from ...model.observe.grafana.annotations import RolloutMark
 from ...model.observe.grafana.dashboard import dashboard
-from ...model.observe.queries import Scope
-from .look import Look
+from ...model.observe.queries import QueryScope
+from .look import ObserveLook
 from .options import ROLLOUTS
 
 
-def write_dashboard(path: str, look: Look, found: Mapping[str, Any] | None) -> None:
+def write_dashboard(path: str, look: ObserveLook, found: Mapping[str, Any] | None) -> None:
     """Writes it whole or not at all. :param found: the mesh's rollouts; None where they could not be read.
 
     :raises MeshError: the file cannot be written.
     """
     options = look.options.prometheus or PrometheusOptions()
-    scope = Scope(look.namespaces, options.matchers, options.replica_labels)
+    scope = QueryScope(look.namespaces, options.matchers, options.replica_labels)
     marks = [mark for entry in (found or {}).get("services", ()) for mark in _marks(look, entry)]
     write_report(path, report_json(dashboard(look.catalogue, scope, marks)))
 
 
-def _marks(look: Look, entry: Mapping[str, Any]) -> list[Mark]:
+def _marks(look: ObserveLook, entry: Mapping[str, Any]) -> list[RolloutMark]:
     """What is known of a service: its newest rollout, and when an earlier one left its record."""
     service = str(entry["service"])
     if entry["state"] == "unreadable":
@@ -41,8 +41,8 @@ def _marks(look: Look, entry: Mapping[str, Any]) -> list[Mark]:
     if entry["run"] and end is not None:
         begin = seconds_of(entry["began_at"])
         said = f"{entry['canary']} {entry['outcome'] or entry['state']}"
-        marks.append(Mark(service, said, end if begin is None else begin, end))
+        marks.append(RolloutMark(service, said, end if begin is None else begin, end))
     written = seconds_of(entry["finished_at"])
     if written is not None and entry["recorded_run"] != entry["run"]:
-        marks.append(Mark(service, f"{entry['stable']} stable", written, written))
+        marks.append(RolloutMark(service, f"{entry['stable']} stable", written, written))
     return marks

@@ -28,7 +28,7 @@ Pod = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class ObserveLook:
     """What all parts look at.
 
     :ivar untold: what could not be read, as (part, why), in the order in which it was found.

@@ -21,7 +21,7 @@ from ...model.rollout.counters import Labels, label_of
 from ...model.rollout.requests import LabelError
 from ...model.rollout.series import POD_LABELS, Raw, moved, span, unique
 from ...words import some_of
-from .look import Look
+from .look import ObserveLook
 
 PART = "traffic"
 _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
@@ -31,7 +31,7 @@ _NAMESPACE_LABELS = ("namespace", "kubernetes_namespace")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
+class SeenTraffic:
     """What Prometheus knows.
 
     :param idle: services of the catalogue that had no request, and are scraped: theirs is a real zero.
@@ -43,7 +43,7 @@ class Seen:
     dark: tuple[str, ...]
 
 
-def traffic(look: Look) -> Seen | None:
+def traffic(look: ObserveLook) -> SeenTraffic | None:
     """The golden signals of the window; None, with a note, where they cannot be told."""
     prometheus = look.prometheus
     if prometheus is None:
@@ -59,7 +59,7 @@ def traffic(look: Look) -> Seen | None:
     if dark:
         told = f"Prometheus scrapes no proxy of {some_of(dark, 5)}: whether they had requests is not known"
         look.tell_not(PART, told)
-    return Seen(found, idle, dark)
+    return SeenTraffic(found, idle, dark)
 
 
 def _up(prometheus: Prometheus) -> str:
@@ -67,7 +67,7 @@ def _up(prometheus: Prometheus) -> str:
     return f"up{{{matching(prometheus.options.matchers).removeprefix(',')}}}"
 
 
-def _scrapes(look: Look, prometheus: Prometheus) -> list[RawSeries]:
+def _scrapes(look: ObserveLook, prometheus: Prometheus) -> list[RawSeries]:
     """When each target was scraped in the window. A counter that appears at one that was scraped before
     counts from 0; without this a service's first requests would be nobody's."""
     try:
@@ -77,7 +77,7 @@ def _scrapes(look: Look, prometheus: Prometheus) -> list[RawSeries]:
         return []
 
 
-def _traffic(look: Look, prometheus: Prometheus) -> tuple[Traffic, list[RawSeries]]:
+def _traffic(look: ObserveLook, prometheus: Prometheus) -> tuple[Traffic, list[RawSeries]]:
     """The signals, and when each target was scraped."""
     server, client = selectors(look.namespaces, prometheus.options.matchers)
     replicas = prometheus.options.replica_labels
@@ -132,7 +132,7 @@ def _edge_labels(grown: Collection[Labels]) -> tuple[str, ...]:
 
 
 def _latency(
-    look: Look, prometheus: Prometheus, side: str, names: Sequence[str], at: float
+    look: ObserveLook, prometheus: Prometheus, side: str, names: Sequence[str], at: float
 ) -> list[tuple[dict[str, str], Latency]]:
     """Quantiles by label, added up in Prometheus: raw buckets of a large mesh would be too many to carry.
 
@@ -160,7 +160,7 @@ def _latency(
 
 
 def _quiet_services(
-    look: Look, scraped: frozenset[tuple[str, str]], found: Traffic
+    look: ObserveLook, scraped: frozenset[tuple[str, str]], found: Traffic
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Services of the catalogue without a request: (scraped, not scraped)."""
     streams = [service.key for service in look.catalogue.services if service.http_port is None]

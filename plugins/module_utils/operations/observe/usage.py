@@ -21,7 +21,7 @@ from ...istio.workloads import PROXY_CONTAINER
 from ...model.observe.report import Saturation
 from ...model.promql import matching
 from ...model.reading.values import amount
-from .look import Look, Pod
+from .look import ObserveLook, Pod
 
 PART = "overhead"
 METRICS_API = "metrics.k8s.io/v1beta1"
@@ -37,7 +37,7 @@ class Use:
     memory: float
 
 
-def usage(look: Look) -> dict[Container, Use]:
+def usage(look: ObserveLook) -> dict[Container, Use]:
     """What each container of the mesh's namespaces uses; empty, with a note, where nobody measures it.
 
     :returns: namespace, pod and container -> use.
@@ -68,7 +68,7 @@ def _of_entry(entry: Mapping[str, Any]) -> Iterable[tuple[Container, Use]]:
             yield key, Use(float(amount(cpu)), float(amount(memory)))
 
 
-def _of_prometheus(look: Look) -> dict[Container, Use]:
+def _of_prometheus(look: ObserveLook) -> dict[Container, Use]:
     prometheus = look.prometheus
     why = "the metrics API is not served, and Prometheus has no container_cpu_usage_seconds_total"
     if prometheus is None:
@@ -94,7 +94,7 @@ def _key(labels: Mapping[str, str]) -> Container:
     return labels.get("namespace", ""), labels.get("pod", ""), labels.get("container", "")
 
 
-def overhead(look: Look, used: Mapping[Container, Use]) -> dict[str, Any] | None:
+def overhead(look: ObserveLook, used: Mapping[Container, Use]) -> dict[str, Any] | None:
     """What the sidecars cost, in all and at most; None where nobody measures it.
 
     :returns: ``proxies``, ``cpu`` (cores), ``memory`` (bytes), ``cpu_share`` (of all that the mesh's pods
@@ -121,7 +121,7 @@ def overhead(look: Look, used: Mapping[Container, Use]) -> dict[str, Any] | None
     }
 
 
-def saturations(look: Look, used: Mapping[Container, Use]) -> dict[str, Saturation]:
+def saturations(look: ObserveLook, used: Mapping[Container, Use]) -> dict[str, Saturation]:
     """How full each service of the catalogue is. :returns: service key -> its fullest pod."""
     found = {}
     for service in look.catalogue.services:

@@ -11,12 +11,12 @@ from typing import Any
 
 from ...istio.istiod import DEFAULT_REVISION, ISTIOD_SELECTOR, ready_istiods, sync_table
 from ...istio.proxy.running import RunningProxy, running_proxies
-from .look import Look
+from .look import ObserveLook
 
 PART = "versions"
 
 
-def versions(look: Look) -> dict[str, Any]:
+def versions(look: ObserveLook) -> dict[str, Any]:
     """The versions, by the tags of images; of one that is pinned by digest, istiod is asked.
 
     :returns: ``control_plane`` (``{revision, version, pods}``), ``proxies`` (``{version, revision, count,

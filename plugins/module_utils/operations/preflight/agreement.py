@@ -18,7 +18,7 @@ from ...model.installation.settings import (
     statements,
 )
 from ..cluster_check.findings import CUTS
-from ..cluster_check.settings import MESH_CONFIG, SETTINGS, Facts, default_of, provider_faults
+from ..cluster_check.settings import MESH_CONFIG, SETTINGS, SettingFacts, default_of, provider_faults
 
 _RULE = "same-setting"
 DISCOVERY = "discoverySelectors"
@@ -45,10 +45,10 @@ def _settings(installation: Installation, catalogue: Catalogue, *, installs: boo
             continue
         stated = statements(installation, *row.path)
         for place, value in stated:
-            if message := row.judge(catalogue, value, Facts()):
+            if message := row.judge(catalogue, value, SettingFacts()):
                 yield Problem(place, message, _RULE)
         default = default_of(row, installation.namespace)
-        if not stated and installs and (message := row.judge(catalogue, default, Facts())):
+        if not stated and installs and (message := row.judge(catalogue, default, SettingFacts())):
             yield Problem(row.variable, f"unless it is set, {row.name} {message}", _RULE)
 
 
@@ -59,7 +59,7 @@ def doubtful_settings(installation: Installation, catalogue: Catalogue) -> list[
         for row in SETTINGS
         if row.weight != CUTS
         for place, value in statements(installation, *row.path)
-        if (message := row.judge(catalogue, value, Facts()))
+        if (message := row.judge(catalogue, value, SettingFacts()))
     ]
 
 
@@ -76,7 +76,7 @@ def unseen_namespaces(
         for row in SETTINGS
         if row.path[-1] == DISCOVERY
         for place, value in statements(installation, *row.path)
-        if (message := row.judge(catalogue, value, Facts(labels)))
+        if (message := row.judge(catalogue, value, SettingFacts(labels)))
     ]
 
 

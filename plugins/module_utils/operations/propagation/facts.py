@@ -33,7 +33,7 @@ _POLICY = re.compile(r"ns\[([^\]]+)\]-policy\[([^\]]+)\]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Facts:
+class ProxyFacts:
     """The parts of a proxy's configuration that were asked for.
 
     :param served: the rules of a gateway's own listeners; None while it has none, so that nothing is judged.
@@ -50,7 +50,7 @@ class Facts:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def read_facts(client: PodClient, proxy: RunningProxy, expectations: Iterable[Expectation]) -> Facts:
+def read_facts(client: PodClient, proxy: RunningProxy, expectations: Iterable[Expectation]) -> ProxyFacts:
     """Reads only what the expectations are about.
 
     :raises ApiError: the proxy cannot be read.
@@ -76,12 +76,12 @@ def read_facts(client: PodClient, proxy: RunningProxy, expectations: Iterable[Ex
     if checks & {"stream", "server"}:
         listeners = config_dump(client, proxy, LISTENERS)
         streams, together = stream_clusters(listeners), served_names(listeners)
-    return Facts(
+    return ProxyFacts(
         ports, served, hosts, clusters, streams, together, namespace=proxy.namespace, labels=proxy.labels
     )
 
 
-def is_concerned(held: Facts, expectation: Expectation) -> bool:
+def is_concerned(held: ProxyFacts, expectation: Expectation) -> bool:
     """Whether the proxy has to do with it at all.
 
     One without a route to a host does not import it; a gateway that serves nothing yet judges nobody; where
@@ -94,12 +94,12 @@ def is_concerned(held: Facts, expectation: Expectation) -> bool:
     return not expectation.if_routed or bool(_held(held, expectation.data))
 
 
-def missing(held: Facts, expectation: Expectation) -> str:
+def missing(held: ProxyFacts, expectation: Expectation) -> str:
     """What a proxy lacks, as half a sentence; ``""`` when it holds what is expected."""
     return _CHECKS[expectation.check](held, expectation.data)
 
 
-def _route(held: Facts, data: Mapping[str, Any]) -> str:
+def _route(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     host, wanted, shares = str(data["host"]), data["shares"], _held(held, data)
     if not shares:
         return f"no route of VirtualService {data['virtual_service']} to {host}"
@@ -107,7 +107,7 @@ def _route(held: Facts, data: Mapping[str, Any]) -> str:
     return f"{host} {fault}" if fault else ""
 
 
-def _held(held: Facts, data: Mapping[str, Any]) -> frozenset[Shares]:
+def _held(held: ProxyFacts, data: Mapping[str, Any]) -> frozenset[Shares]:
     """How the routes of one VirtualService to the host are split; of any VirtualService when none is named,
     then without what istiod routes there by itself.
     """
@@ -116,34 +116,34 @@ def _held(held: Facts, data: Mapping[str, Any]) -> frozenset[Shares]:
     return held_shares(routes, str(data["host"]), port=data["port"], unnamed=bool(name))
 
 
-def _stream(held: Facts, data: Mapping[str, Any]) -> str:
+def _stream(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     name, wanted = str(data["sni"]), set(data["clusters"])
     lacking = sorted(wanted - held.streams.get(name, frozenset()))
     where = f"{name} " if name else ""
     return f"no listener that sends {where}connections to {lacking[0]}" if lacking else ""
 
 
-def _server(held: Facts, data: Mapping[str, Any]) -> str:
+def _server(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     wanted = frozenset(map(str, data["hosts"]))
     if wanted in held.together:
         return ""
     return f"no filter chain for {', '.join(sorted(wanted))}" + (" together" if len(wanted) > 1 else "")
 
 
-def _no_virtual_service(held: Facts, data: Mapping[str, Any]) -> str:
+def _no_virtual_service(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     name = str(data["virtual_service"])
     return f"still routes by VirtualService {name}" if routes_of(held.hosts, name) else ""
 
 
-def _subset(held: Facts, data: Mapping[str, Any]) -> str:
+def _subset(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     return "" if _cluster(data) in held.clusters else f"no cluster {_cluster(data)}"
 
 
-def _no_subset(held: Facts, data: Mapping[str, Any]) -> str:
+def _no_subset(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     return f"still has cluster {_cluster(data)}" if _cluster(data) in held.clusters else ""
 
 
-def _rbac(held: Facts, data: Mapping[str, Any]) -> str:
+def _rbac(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     rules = _rules(held, str(data["policy"]))
     if set(rules) != set(range(max(int(data["rules"]), 1))):
         return f"AuthorizationPolicy {data['policy']} has {len(rules)} rules there, not {data['rules']}"
@@ -154,13 +154,13 @@ def _rbac(held: Facts, data: Mapping[str, Any]) -> str:
     return ""
 
 
-def _no_rbac(held: Facts, data: Mapping[str, Any]) -> str:
+def _no_rbac(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     return (
         f"still judges by AuthorizationPolicy {data['policy']}" if _rules(held, str(data["policy"])) else ""
     )
 
 
-def _mtls(held: Facts, data: Mapping[str, Any]) -> str:
+def _mtls(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     for port, mode in data.items():
         fault = mode_fault(held.ports, int(port), str(mode))
         if fault:
@@ -168,7 +168,7 @@ def _mtls(held: Facts, data: Mapping[str, Any]) -> str:
     return ""
 
 
-def _lifted(held: Facts, data: Mapping[str, Any]) -> str:
+def _lifted(held: ProxyFacts, data: Mapping[str, Any]) -> str:
     for port, before, after in _lifted_ports(held, data):
         serving = serving_port(held.ports, port)
         if serving is not None and serving.mode == before:
@@ -176,7 +176,7 @@ def _lifted(held: Facts, data: Mapping[str, Any]) -> str:
     return ""
 
 
-def _lifted_ports(held: Facts, data: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
+def _lifted_ports(held: ProxyFacts, data: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
     """The ports whose mode changes when a policy goes: number, mode before and mode after."""
     named = data["before"].named_ports(held.namespace, held.labels)
     for port in sorted({CATCH_ALL, *held.ports, *named}):
@@ -188,7 +188,7 @@ def _lifted_ports(held: Facts, data: Mapping[str, Any]) -> Iterator[tuple[int, s
             yield port, before, after
 
 
-def _rules(held: Facts, policy: str) -> dict[int, set[str]]:
+def _rules(held: ProxyFacts, policy: str) -> dict[int, set[str]]:
     """The words of a policy's rules by number; chains for HTTP know more of them than chains for TCP."""
     found = _POLICY.fullmatch(policy)
     namespace, name = (found[1], found[2]) if found else ("", "")
@@ -204,7 +204,7 @@ def _cluster(data: Mapping[str, Any]) -> str:
     return f"outbound|{data['port']}|{data['subset']}|{data['host']}"
 
 
-_CHECKS: Mapping[str, Callable[[Facts, Mapping[str, Any]], str]] = {
+_CHECKS: Mapping[str, Callable[[ProxyFacts, Mapping[str, Any]], str]] = {
     "route": _route,
     "stream": _stream,
     "server": _server,

@@ -18,7 +18,7 @@ from ...kube.options import CONNECTION_SPEC, ConnectionOptions
 from ...kube.server_time import server_time
 from ...model.reading.typed import variables_of
 from .journal import JOURNAL, lease_of, read_journal, take_back
-from .options import LogOptions, Workload
+from .options import LoggedWorkload, LogOptions
 from .result import summary, text_lines
 from .switched import proxies_of, read_logs, switched_on, telemetry_needed, wait
 
@@ -109,7 +109,9 @@ def _restore(client: KubeClient, context: Context, namespace: str, options: LogO
     return [f"{said} by a run that did not end: {'; '.join(done) or 'nothing of it was left'}"]
 
 
-def _logged(client: KubeClient, context: Context, options: LogOptions, workload: Workload) -> dict[str, Any]:
+def _logged(
+    client: KubeClient, context: Context, options: LogOptions, workload: LoggedWorkload
+) -> dict[str, Any]:
     lease = lease_of(client, context.clock, workload.namespace, options.catalogue.name)
     lease.acquire()
     try:

@@ -31,7 +31,7 @@ DURATION = 15
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Journal:
+class SwitchedOn:
     """What a run has switched on, or is about to.
 
     :param workload: for people. :param telemetry: name of the Telemetry, ``""`` for none.
@@ -62,7 +62,7 @@ def lease_of(client: KubeClient, clock: Clock, namespace: str, mesh: str) -> Lea
     )
 
 
-def read_journal(lease: Mapping[str, Any] | None) -> Journal | None:
+def read_journal(lease: Mapping[str, Any] | None) -> SwitchedOn | None:
     """What the last run has left; None for nothing. :raises MalformedError: it cannot be read."""
     text = annotations_of(lease).get(JOURNAL, "")
     if not text:
@@ -70,14 +70,14 @@ def read_journal(lease: Mapping[str, Any] | None) -> Journal | None:
     try:
         found = from_json(text)
         levels = {str(pod): levels_of(kept) for pod, kept in found["levels"].items()}
-        return Journal(str(found["workload"]), str(found["telemetry"]), levels)
+        return SwitchedOn(str(found["workload"]), str(found["telemetry"]), levels)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MalformedError(
             f"annotation {JOURNAL} of Lease {LEASE} cannot be read: delete the Lease"
         ) from error
 
 
-def take_back(client: KubeClient, namespace: str, journal: Journal) -> list[str]:
+def take_back(client: KubeClient, namespace: str, journal: SwitchedOn) -> list[str]:
     """Switches off what a journal names. Doing it twice does no harm. :returns: what was done, for people.
 
     :raises ApiError: something could not be taken back.

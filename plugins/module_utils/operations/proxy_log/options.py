@@ -21,7 +21,7 @@ _LONGEST = 3600.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Workload:
+class LoggedWorkload:
     """Whose proxies log: the pods with ``labels`` in ``namespace``."""
 
     namespace: str
@@ -43,7 +43,7 @@ class LogOptions:
 
     catalogue: Catalogue
     installed: tuple[InstalledGateway, ...]
-    workload: Workload | None
+    workload: LoggedWorkload | None
     seconds: float
     access_log: bool
     levels: LogLevels | None
@@ -87,15 +87,15 @@ class LogOptions:
 
 def _workload(
     catalogue: Catalogue, installed: tuple[InstalledGateway, ...], name: str, problems: list[Problem]
-) -> Workload | None:
+) -> LoggedWorkload | None:
     """A service of the catalogue, else a gateway, by ``name`` or ``namespace/name``."""
     if not name:
         return None
     service, fault = look_up(catalogue, name)
     if service is not None:
-        return Workload(service.namespace, service.name, service.labels)
+        return LoggedWorkload(service.namespace, service.name, service.labels)
     meant = [gate for gate in installed if name in (gate.name, f"{gate.namespace}/{gate.name}")]
     if len(meant) == 1:
-        return Workload(meant[0].namespace, meant[0].name, meant[0].labels)
+        return LoggedWorkload(meant[0].namespace, meant[0].name, meant[0].labels)
     problems.append(Problem("observe_workload", fault, "unknown-service"))
     return None

@@ -18,8 +18,8 @@ from ...istio.proxy.running import RunningProxy, running_proxies
 from ...istio.workloads import PROXY_CONTAINER
 from ...kube.lease import Lease
 from ...labels import is_selected, ownership_labels
-from .journal import JOURNAL, PART_OF, TELEMETRY_API, Journal, take_back
-from .options import LogOptions, Workload
+from .journal import JOURNAL, PART_OF, TELEMETRY_API, SwitchedOn, take_back
+from .options import LoggedWorkload, LogOptions
 from .redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Logs:
     seconds: float
 
 
-def proxies_of(client: KubeClient, workload: Workload) -> list[RunningProxy]:
+def proxies_of(client: KubeClient, workload: LoggedWorkload) -> list[RunningProxy]:
     """The ready proxies of a workload. :returns: at least one. :raises RefusedError: there is none."""
     pods = client.list("v1", "Pod", workload.namespace).items
     found = [proxy for proxy in running_proxies(pods) if proxy.selected_by(workload.labels)]
@@ -54,7 +54,7 @@ def proxies_of(client: KubeClient, workload: Workload) -> list[RunningProxy]:
     return found
 
 
-def telemetry_needed(client: KubeClient, options: LogOptions, workload: Workload) -> bool:
+def telemetry_needed(client: KubeClient, options: LogOptions, workload: LoggedWorkload) -> bool:
     """Whether a Telemetry of our own has to switch the access log on.
 
     For one workload Istio takes a single Telemetry that selects it, the oldest
@@ -85,7 +85,7 @@ def _is_ours(live: Mapping[str, Any]) -> bool:
     return is_selected(mapping_at(live, "metadata", "labels"), ownership_labels(PART_OF))
 
 
-def telemetry_of(workload: Workload, provider: str) -> dict[str, Any]:
+def telemetry_of(workload: LoggedWorkload, provider: str) -> dict[str, Any]:
     """The Telemetry that logs every request of a workload. :returns: the object."""
     return {
         "apiVersion": TELEMETRY_API,
@@ -120,7 +120,7 @@ def switched_on(
     levels = {proxy.pod: read_levels(client, proxy) for proxy in proxies} if options.levels else {}
     for pod, found in levels.items():
         _check_loggers(pod, found, options.levels)
-    journal = Journal(str(workload), name_of(telemetry) if telemetry else "", levels)
+    journal = SwitchedOn(str(workload), name_of(telemetry) if telemetry else "", levels)
     lease.note({JOURNAL: journal.as_text()})
     try:
         if telemetry:
@@ -152,7 +152,7 @@ def _create(client: KubeClient, telemetry: Mapping[str, Any]) -> None:
             raise
 
 
-def _switch_off(client: KubeClient, lease: Lease, workload: Workload, journal: Journal) -> None:
+def _switch_off(client: KubeClient, lease: Lease, workload: LoggedWorkload, journal: SwitchedOn) -> None:
     try:
         take_back(client, workload.namespace, journal)
         lease.note({JOURNAL: ""})

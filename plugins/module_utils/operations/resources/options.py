@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import InputError, Problem
-from ..apply.engine import Options
+from ..apply.engine import ApplyOptions
 from ..apply.wait import check_conditions
 from .definitions import Definition
 from .selectors import Requirement, read_selectors
@@ -29,7 +29,7 @@ class ResourcesOptions:
     :param append_hash: whether names of ConfigMaps and Secrets end in a hash of their content.
     """
 
-    apply: Options
+    apply: ApplyOptions
     absent: bool = False
     mesh: str = ""
     prune: bool = False
@@ -57,7 +57,7 @@ class ResourcesOptions:
         check_conditions(params["wait_for"])
         by_labels = params["kind"] and not params["name"]
         return cls(
-            apply=Options.from_params(params),
+            apply=ApplyOptions.from_params(params),
             absent=params["state"] == "absent",
             mesh=params["mesh_name"] or "",
             prune=params["prune"],

@@ -33,16 +33,16 @@ from ...model.certificates.trust import (
     ROTATION,
     WEBHOOK,
     WORKLOAD,
-    Judge,
     Limits,
     TrustEntry,
+    TrustJudge,
     worst,
 )
 from ...model.certificates.x509 import HAS_CRYPTOGRAPHY
 from ...model.installation.gateways import DEFAULT_NAMESPACE, gateways_of
 from ...model.reading.typed import variables_of
 from ...verdicts import CANNOT_TELL, FAIL, PASS
-from .look import Look, Source, seen
+from .look import Source, TrustLook, seen
 from .report import check_paths, write_reports
 from .sources.authorities import gateway_authority, mesh_authority, mesh_roots
 from .sources.clocks import clocks
@@ -126,9 +126,9 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     options = ConnectionOptions.from_params(params, context.environment)
     with context.client(options) as client:
         now = server_time(client) or datetime.datetime.fromtimestamp(context.clock.now(), datetime.UTC)
-        look = Look(
+        look = TrustLook(
             client=client,
-            judge=Judge(now, limits),
+            judge=TrustJudge(now, limits),
             clock=context.clock,
             target=target_of(options),
             mesh=params["mesh"],
@@ -147,7 +147,7 @@ def run(params: Mapping[str, Any], context: Context) -> dict[str, Any]:
     return result
 
 
-def look_everywhere(look: Look) -> list[TrustEntry]:
+def look_everywhere(look: TrustLook) -> list[TrustEntry]:
     """Everything that can end a mesh.
 
     :returns: by source; what a source may not see is an entry of its own.

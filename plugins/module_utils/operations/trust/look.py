@@ -16,19 +16,19 @@ from ...istio.proxy.certificates import ROOT_CONFIG_MAP, ROOT_KEY
 from ...istio.proxy.running import RunningProxy, running_proxies
 from ...kube.clock import Clock
 from ...model.certificates.credentials import Credential
-from ...model.certificates.trust import Judge, TrustEntry
-from ..mesh_ca.journal import JOURNAL, Journal, parse_journal
+from ...model.certificates.trust import TrustEntry, TrustJudge
+from ..mesh_ca.journal import JOURNAL, RotationJournal, parse_journal
 
 if TYPE_CHECKING:
     from ...kube.client import KubeClient
     from ...kube.target import Target
 
 GATEWAY_API = "networking.istio.io/v1"
-Source = Callable[["Look"], Iterator[TrustEntry]]
+Source = Callable[["TrustLook"], Iterator[TrustEntry]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class TrustLook:
     """One look at a cluster. What several sources need is read when the first one asks.
 
     :param credentials: what the catalogue's gateways name. :param authority_home: namespace and name of the
@@ -40,7 +40,7 @@ class Look:
     """
 
     client: KubeClient
-    judge: Judge
+    judge: TrustJudge
     clock: Clock
     target: Target
     mesh: str
@@ -85,7 +85,7 @@ class Look:
         return text_at(found, "data", ROOT_KEY).encode()
 
     @functools.cached_property
-    def rotation(self) -> Journal | None:
+    def rotation(self) -> RotationJournal | None:
         """The rotation of the mesh's CA that is under way. :raises MalformedError: it cannot be read."""
         found = self.secret(self.istio_namespace, JOURNAL)
         try:
@@ -116,7 +116,7 @@ class Look:
         return sorted(running_proxies(self.pods), key=lambda proxy: (proxy.namespace, proxy.pod))
 
 
-def seen(kind: str, where: str, source: Source, look: Look) -> list[TrustEntry]:
+def seen(kind: str, where: str, source: Source, look: TrustLook) -> list[TrustEntry]:
     """What a source finds. Where it may not or cannot look, that is an entry of its own, never silence.
 
     :param kind: what it looks for. :param where: where, in the words of the report. :returns: its entries.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...documents.junit import ERROR, FAILURE, Case, junit
+from ...documents.junit import ERROR, FAILURE, JunitCase, junit
 from ...documents.report_json import report_json
 from ...errors import InputError
 from ...files import report_problems, write_report
@@ -61,15 +61,15 @@ def as_junit(mesh: str, entries: Sequence[TrustEntry], _result: Result, _now: da
     return junit(f"trust of mesh {mesh}", [_case(entry) for entry in entries])
 
 
-def _case(entry: TrustEntry) -> Case:
+def _case(entry: TrustEntry) -> JunitCase:
     name = f"{entry.where} {entry.part}".strip()
     message = "; ".join(reason.message for reason in entry.reasons)
     if entry.verdict in (FAIL, DUE):
-        return Case(entry.kind, name, FAILURE, message, entry.verdict)
+        return JunitCase(entry.kind, name, FAILURE, message, entry.verdict)
     if entry.verdict == CANNOT_TELL:
-        return Case(entry.kind, name, ERROR, message)
+        return JunitCase(entry.kind, name, ERROR, message)
     end = entry.life.not_after.strftime("%Y-%m-%d %H:%M UTC") if entry.life else ""
-    return Case(entry.kind, name, "", f"valid until {end}")
+    return JunitCase(entry.kind, name, "", f"valid until {end}")
 
 
 def as_textfile(mesh: str, entries: Sequence[TrustEntry], _result: Result, now: datetime.datetime) -> str:

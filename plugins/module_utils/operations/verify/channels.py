@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from ...istio.probe.pods import Answer, HttpCall
 from ...istio.proxy.handshake import (
     ClientCertificate,
-    Served,
+    Presented,
     UnreachableError,
     handshake,
     leaf_fingerprint,
@@ -49,7 +49,7 @@ class DirectChannel:
         self.has_client = client is not None
         self._address, self._ca_pem, self._timeout, self._client = address, ca_pem, timeout, client
 
-    def handshake(self, server: Server) -> Served:
+    def handshake(self, server: Server) -> Presented:
         """What a TLS client here is shown. :raises UnreachableError: no connection."""
         return handshake(
             self._address,
@@ -90,21 +90,21 @@ class ProbeChannel:
         self.name = f"from a pod outside the mesh to {address}"
         self._address, self._ca_pem, self._send = address, ca_pem, send
 
-    def handshake(self, server: Server) -> Served:
+    def handshake(self, server: Server) -> Presented:
         """What curl in the probe is shown. :raises UnreachableError: no connection."""
         host, port = server.host, server.port
         options = (*self._connect_to(host, port), *WRITE_CERTIFICATES)
         answer = self._run([HttpCall("HEAD", f"https://{host}:{port}/", curl_options=options)])[0]
         if answer.status:
-            return Served("", fingerprint=leaf_fingerprint(answer.body))
+            return Presented("", fingerprint=leaf_fingerprint(answer.body))
         if server.is_passthrough and answer.exit_code in TLS_ANSWERED:
-            return Served("")
+            return Presented("")
         if server.mode == "MUTUAL" and any(mark in answer.error.lower() for mark in _REFUSALS):
-            return Served("", client_refused=answer.error)
+            return Presented("", client_refused=answer.error)
         if answer.exit_code in BAD_CERTIFICATE:
             fault = answer.error or f"curl exit {answer.exit_code}"
-            return Served(fault, untrusted="issuer" in fault or "self" in fault)
-        return Served("", unanswered=answer.error or f"no HTTP answer (curl exit {answer.exit_code})")
+            return Presented(fault, untrusted="issuer" in fault or "self" in fault)
+        return Presented("", unanswered=answer.error or f"no HTTP answer (curl exit {answer.exit_code})")
 
     def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
         """All at once. :returns: one answer per call, in their order."""

@@ -26,7 +26,7 @@ from .checks.sync import check_decisions, check_policies_held, check_sync
 from .dumps import NEED_CERTIFICATES, ProxyDumps
 from .findings import Finding, passed, unknown
 from .mtls.callers import check_callers
-from .mtls.certificates import MeshRoots, Served, check_certificates
+from .mtls.certificates import HeldCertificates, MeshRoots, check_certificates
 from .options import VerifyOptions
 from .picture import Picture, SeenPod
 from .policies.egress import check_egress
@@ -105,7 +105,7 @@ class Judge:
             taking=self._taking,
         )
         roots = MeshRoots(live.roots, live.published)
-        served = {name: Served(dump.certificates, dump.roots) for name, dump in dumps.held.items()}
+        served = {name: HeldCertificates(dump.certificates, dump.roots) for name, dump in dumps.held.items()}
         found = [] if live.lacks("mtls") else [*check_modes(picture), *check_callers(picture)]
         for service in picture.catalogue.services:
             names = [name for name in map(_name, picture.pods_of(service)) if name in held.taking]

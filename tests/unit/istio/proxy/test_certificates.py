@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.certificates import (
-    Judgement,
+    CertificateJudgement,
     Shown,
     foreign_certificates,
     judge_certificates,
@@ -26,7 +26,7 @@ ME = "cluster.local/ns/a/sa/b"
 NOW = 1_795_400_000.0  # 2026-11-23T02:13:20Z
 BEFORE, AFTER = "2026-11-23T02:13:19Z", "2026-11-23T02:13:21Z"
 EXACTLY = "2026-11-23T02:13:20Z"
-GOOD = Judgement("pass")
+GOOD = CertificateJudgement("pass")
 
 
 def chain(*uris: str, begin: str = BEFORE, end: str = AFTER, **more: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def context(*chains: dict[str, Any], roots: tuple[dict[str, Any], ...] = (root()
     return {"cert_chain": list(chains), "ca_cert": list(roots)}
 
 
-def judge(*contexts: Any, identity: str = ME, roots: tuple[str, ...] = ("a1", "b2")) -> Judgement:
+def judge(*contexts: Any, identity: str = ME, roots: tuple[str, ...] = ("a1", "b2")) -> CertificateJudgement:
     text = json.dumps({"certificates": list(contexts)})
     return judge_certificates(text, identity=identity, roots=frozenset(roots), now=NOW)
 
@@ -112,14 +112,14 @@ def test_what_cannot_be_read_proves_nothing(contexts: list[Any], roots: tuple[st
 @pytest.mark.parametrize("text", ["", "<html>", "[]", '{"certificates": {}}'])
 def test_another_answer_proves_nothing(text: str) -> None:
     found = judge_certificates(text, identity=ME, roots=frozenset({"a1"}), now=NOW)
-    assert found == Judgement("cannot tell", "shows no certificates that can be read")
+    assert found == CertificateJudgement("cannot tell", "shows no certificates that can be read")
 
 
 def test_where_the_trust_domain_is_unknown_the_rest_must_be_right() -> None:
     assert judge(context(chain()), identity="/ns/a/sa/b") == GOOD
     for other in ("/ns/a/sa/c", "/ns/b/sa/b", "/ns/a/sa"):
         found = judge(context(chain()), identity=other)
-        assert found == Judgement("fail", f"serves spiffe://{ME}, not spiffe://{other[1:]} alone")
+        assert found == CertificateJudgement("fail", f"serves spiffe://{ME}, not spiffe://{other[1:]} alone")
 
 
 def test_what_a_real_proxy_shows_is_good() -> None:

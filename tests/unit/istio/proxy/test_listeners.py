@@ -23,7 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.ex
     Scope,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.facts import (
-    Facts,
+    ProxyFacts,
     missing,
 )
 
@@ -64,7 +64,10 @@ def test_a_connection_serves_exactly_the_names_of_its_chain(hosts: list[str], la
     waiting = {"warming_state": listener(chain("c.example.com"))["active_state"]}
     names = served_names([listener(chain("a.example.com", "b.example.com"), chain()), waiting])
     assert names == {frozenset({"a.example.com", "b.example.com"}), frozenset({"c.example.com"})}
-    assert missing(Facts(together=names), Expectation("subject", Scope(), "server", {"hosts": hosts})) == lack
+    assert (
+        missing(ProxyFacts(together=names), Expectation("subject", Scope(), "server", {"hosts": hosts}))
+        == lack
+    )
 
 
 def test_streams_by_the_name_in_the_handshake() -> None:
@@ -89,7 +92,7 @@ def test_streams_by_the_name_in_the_handshake() -> None:
 )
 def test_what_a_gateway_lacks(sni: str, clusters: list[str], lack: str) -> None:
     wanted = Expectation("subject", Scope(), "stream", {"sni": sni, "clusters": clusters})
-    assert missing(Facts(streams=HELD), wanted) == lack
+    assert missing(ProxyFacts(streams=HELD), wanted) == lack
 
 
 def named(name: str, *chains: dict[str, Any], **more: Any) -> dict[str, Any]:

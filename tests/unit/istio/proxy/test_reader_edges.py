@@ -18,7 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rbac
     policy_of_name,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import (
-    Route,
+    ProxyRoute,
     held_shares,
     parse_cluster_name,
 )
@@ -121,7 +121,7 @@ def test_words_of_a_rule_are_spelled_as_in_the_policy(matcher: dict[str, Any], w
 def test_how_a_route_splits_a_host(
     weights: dict[str, float], port: int | None, unnamed: bool, shares: set[tuple[str, float]] | None
 ) -> None:
-    found = held_shares([Route("r", "shop/x", weights)], "a", port=port, unnamed=unnamed)
+    found = held_shares([ProxyRoute("r", "shop/x", weights)], "a", port=port, unnamed=unnamed)
     assert found == (frozenset() if shares is None else frozenset({frozenset(shares)}))
 
 

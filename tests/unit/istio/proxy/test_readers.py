@@ -127,7 +127,7 @@ def test_route_to_a_missing_cluster_dangles() -> None:
 
 
 def test_a_mirror_to_a_missing_cluster_dangles_too() -> None:
-    route = envoy_routes.Route("r", "ns/v", {"outbound|80||a": 100.0}, frozenset({"outbound|80|v9|a"}))
+    route = envoy_routes.ProxyRoute("r", "ns/v", {"outbound|80||a": 100.0}, frozenset({"outbound|80|v9|a"}))
     host = envoy_routes.VirtualHost("80", "a", frozenset(), (route,))
     assert [name for *_rest, name in envoy_routes.dangling_routes([host], frozenset({"outbound|80||a"}))] == [
         "outbound|80|v9|a"

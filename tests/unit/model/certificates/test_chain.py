@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.chain import ordered
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.pem import UnreadableError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.pem import (
+    UnreadablePemError,
+)
 
 from ...support.certificates import (
     DAY,
@@ -67,23 +69,23 @@ def test_the_order_of_tls(given: str, served: str) -> None:
 @pytest.mark.parametrize("beside", ["stranger", "namesake", "above", "other"])
 def test_what_has_no_place_is_named(beside: str) -> None:
     subject = FOUND[beside].subject.rfc4514_string()
-    with pytest.raises(UnreadableError) as caught:
+    with pytest.raises(UnreadablePemError) as caught:
         put_in_order(f"{beside} leaf middle root")
     assert str(caught.value) == f"holds a certificate that is no part of the chain ({subject})"
 
 
 def test_the_name_of_an_issuer_alone_is_no_place_in_the_path() -> None:
-    with pytest.raises(UnreadableError, match=r"is no part of the chain \(CN=middle\)"):
+    with pytest.raises(UnreadablePemError, match=r"is no part of the chain \(CN=middle\)"):
         put_in_order("leaf namesake")
 
 
 def test_a_name_that_cannot_be_shown_is_escaped() -> None:
     hidden = certificate("a\u200bb", ec_key())
-    with pytest.raises(UnreadableError) as caught:
+    with pytest.raises(UnreadablePemError) as caught:
         ordered(pem(FOUND["leaf"], hidden), LEAF_KEY)
     assert str(caught.value).endswith(r"('CN=a\u200bb')")
 
 
 def test_a_chain_of_another_key() -> None:
-    with pytest.raises(UnreadableError, match="holds no certificate of the private key"):
+    with pytest.raises(UnreadablePemError, match="holds no certificate of the private key"):
         ordered(pem(FOUND["middle"], ROOT), LEAF_KEY)

@@ -27,7 +27,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     secret_data,
     stages_of,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.pem import UnreadableError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.pem import (
+    UnreadablePemError,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -232,7 +234,7 @@ def test_what_people_hand_over_is_written_as_istiod_reads_it() -> None:
     ],
 )
 def test_what_cannot_be_read_is_named(parts: tuple[str, str, str, str], told: str) -> None:
-    with pytest.raises(UnreadableError) as caught:
+    with pytest.raises(UnreadablePemError) as caught:
         read_bundle(*parts)
     assert str(caught.value).startswith(told)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.pem import (
-    UnreadableError,
+    UnreadablePemError,
     blocks_of,
     certificates_of,
     first_fingerprint,
@@ -129,7 +129,7 @@ def test_what_people_hand_over_is_written_as_everybody_reads_it(text: str, by_go
         assert len(read_chain(text.encode())) == 2
     else:
         with pytest.raises(
-            UnreadableError, match=r"does not begin and end on a line of its own|^holds no PEM"
+            UnreadablePemError, match=r"does not begin and end on a line of its own|^holds no PEM"
         ):
             read_chain(text.encode())
 
@@ -159,7 +159,7 @@ def test_what_people_hand_over_is_written_as_everybody_reads_it(text: str, by_go
     ],
 )
 def test_a_chain_that_cannot_be_mended_is_refused_with_the_reason(text: str, said: str) -> None:
-    with pytest.raises(UnreadableError) as caught:
+    with pytest.raises(UnreadablePemError) as caught:
         certificates_of(text)
     assert str(caught.value) == said
 
@@ -184,7 +184,7 @@ SEC1 = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-
     ],
 )
 def test_a_key_that_cannot_be_served_is_refused_with_the_reason(text: str, said: str) -> None:
-    with pytest.raises(UnreadableError) as caught:
+    with pytest.raises(UnreadablePemError) as caught:
         key_of(text)
     assert str(caught.value) == said
 

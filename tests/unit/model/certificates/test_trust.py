@@ -14,9 +14,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.trust import (
     GATEWAY,
     MESH_ROOT,
-    Judge,
     Limits,
     TrustEntry,
+    TrustJudge,
     certificates_in,
     fingerprints,
     judge_life,
@@ -24,7 +24,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     share_left,
     worst,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import Facts
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import (
+    CertificateFacts,
+)
 
 from ...support.certificates import (
     DAY,
@@ -45,8 +47,8 @@ from ...support.certificates import (
 SECOND = datetime.timedelta(seconds=1)
 
 
-def life(begin: datetime.datetime, end: datetime.datetime) -> Facts:
-    return Facts("ab", "12", begin, end, ("a.example",), subject="CN=leaf", issuer="CN=root")
+def life(begin: datetime.datetime, end: datetime.datetime) -> CertificateFacts:
+    return CertificateFacts("ab", "12", begin, end, ("a.example",), subject="CN=leaf", issuer="CN=root")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_the_worst_of_all_is_the_verdict(verdicts: list[str], one: str) -> None:
 
 
 def test_an_entry_as_a_module_returns_it() -> None:
-    entry = Judge(NOW).entry(GATEWAY, "Secret a/b", "leaf", life(NOW - 50 * DAY, NOW + 9.5 * DAY))
+    entry = TrustJudge(NOW).entry(GATEWAY, "Secret a/b", "leaf", life(NOW - 50 * DAY, NOW + 9.5 * DAY))
     assert entry.as_result(NOW) == {
         "kind": "gateway",
         "where": "Secret a/b",
@@ -142,7 +144,7 @@ Told = tuple[str, str, tuple[str, ...]]
 
 
 def chain(text: bytes, **more: Any) -> list[Told]:
-    entries = Judge(NOW).chain(GATEWAY, "Secret a/b", text, **more)
+    entries = TrustJudge(NOW).chain(GATEWAY, "Secret a/b", text, **more)
     assert {(entry.kind, entry.where) for entry in entries} == {(GATEWAY, "Secret a/b")}
     return [
         (entry.part, entry.verdict, tuple(f"{one.rule}: {one.message}" for one in entry.reasons))
@@ -225,17 +227,17 @@ def test_of_two_roots_of_one_key_the_one_that_lives_longer_counts() -> None:
     ],
 )  # fmt: skip
 def test_a_bundle_block_by_block(text: bytes, expected: list[tuple[str, str, str]]) -> None:
-    entries = Judge(NOW).bundle(MESH_ROOT, "ConfigMap a/b", text)
+    entries = TrustJudge(NOW).bundle(MESH_ROOT, "ConfigMap a/b", text)
     assert [
         (one.part, one.verdict, "".join(reason.rule for reason in one.reasons)) for one in entries
     ] == expected
-    named = Judge(NOW).bundle(MESH_ROOT, "ConfigMap a/b", text, "caBundle of x")
+    named = TrustJudge(NOW).bundle(MESH_ROOT, "ConfigMap a/b", text, "caBundle of x")
     assert [one.part for one in named] == [part.replace("root", "caBundle of x") for part, *_rest in expected]
     assert {(one.kind, one.where) for one in named} == {(MESH_ROOT, "ConfigMap a/b")}
 
 
 def test_limits_are_those_of_the_kind() -> None:
-    judge = Judge(NOW, {MESH_ROOT: Limits(due=0.9, fail=0.8)})
+    judge = TrustJudge(NOW, {MESH_ROOT: Limits(due=0.9, fail=0.8)})
     soon = life(NOW - 15 * DAY, NOW + 85 * DAY)
     assert judge.entry(MESH_ROOT, "x", "root", soon).verdict == "due"
     assert judge.entry(GATEWAY, "x", "leaf", soon).verdict == "pass"
@@ -244,8 +246,8 @@ def test_limits_are_those_of_the_kind() -> None:
 
 def test_what_was_not_seen_and_what_is_wrong_without_dates() -> None:
     unknown, wrong = (
-        Judge(NOW).unknown("clock", "Node n", "no"),
-        Judge(NOW).wrong("clock", "Node n", "p", "r", "m"),
+        TrustJudge(NOW).unknown("clock", "Node n", "no"),
+        TrustJudge(NOW).wrong("clock", "Node n", "p", "r", "m"),
     )
     assert (unknown.part, unknown.verdict, unknown.reasons[0].rule, unknown.reasons[0].message, unknown.life) == (
         "", "cannot tell", "not-seen", "no", None,

@@ -14,7 +14,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     Credential,
     Lifetimes,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.pem import UnreadableError
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.pem import (
+    UnreadablePemError,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.secret import (
     Assessment,
     assess,
@@ -208,10 +210,10 @@ def test_a_certificate_request_is_read_or_told():
     ):
         text = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         assert request_names(read_request(made.pem(made.LEAF) + text)) == found
-    with pytest.raises(UnreadableError, match=r"^holds no PEM certificate request$"):
+    with pytest.raises(UnreadablePemError, match=r"^holds no PEM certificate request$"):
         read_request(made.pem(made.LEAF))
     broken = b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"
-    with pytest.raises(UnreadableError, match=r"^holds a certificate request that cannot be parsed$"):
+    with pytest.raises(UnreadablePemError, match=r"^holds a certificate request that cannot be parsed$"):
         read_request(broken)
 
 
@@ -227,7 +229,7 @@ def test_a_certificate_request_is_read_or_told():
 def test_kinds_of_keys(key, kind):
     assert kind_of_key(made.key_pem(key)) == kind
     if kind == "ed25519":
-        with pytest.raises(UnreadableError, match="is not known to work as a mesh's CA"):
+        with pytest.raises(UnreadablePemError, match="is not known to work as a mesh's CA"):
             read_ca_key(made.key_pem(key))
     else:
         assert read_ca_key(made.key_pem(key)).key_size == key.key_size
@@ -259,12 +261,12 @@ def test_a_certificate_begins_early_enough_for_slow_clocks():
 def test_a_file_with_anything_beside_certificates_is_refused():
     """A chain that somebody put the key into would hand it to every client."""
     both = made.pem(made.LEAF) + made.key_pem(made.LEAF_KEY)
-    with pytest.raises(UnreadableError, match=r"^holds PRIVATE KEY beside certificates$"):
+    with pytest.raises(UnreadablePemError, match=r"^holds PRIVATE KEY beside certificates$"):
         read_chain(both)
     assert rules(both) == ["certificate"]
-    with pytest.raises(UnreadableError, match=r"^holds no PEM certificate$"):
+    with pytest.raises(UnreadablePemError, match=r"^holds no PEM certificate$"):
         read_chain(b"nothing")
-    with pytest.raises(UnreadableError, match=r"^holds a certificate that cannot be parsed$"):
+    with pytest.raises(UnreadablePemError, match=r"^holds a certificate that cannot be parsed$"):
         read_chain(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----")
 
 
@@ -419,15 +421,15 @@ def test_rsa_of_2048_bits_is_accepted():
 
 
 def test_errors_about_keys_do_not_chain_into_secrets():
-    with pytest.raises(UnreadableError, match="encrypted"):
+    with pytest.raises(UnreadablePemError, match="encrypted"):
         read_key(made.key_pem(made.LEAF_KEY, b"secret"))
     by_header = made.key_pem(made.LEAF_KEY).replace(b"\n", b"\nProc-Type: 4,ENCRYPTED\n\n", 1)
-    with pytest.raises(UnreadableError, match="encrypted"):
+    with pytest.raises(UnreadablePemError, match="encrypted"):
         read_key(by_header)
 
 
 def test_a_block_that_says_key_and_holds_none_is_no_key():
-    with pytest.raises(UnreadableError, match=r"^is not a PEM private key$"):
+    with pytest.raises(UnreadablePemError, match=r"^is not a PEM private key$"):
         read_key(b"-----BEGIN PRIVATE KEY-----\nAAEC\n-----END PRIVATE KEY-----\n")
 
 

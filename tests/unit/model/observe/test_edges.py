@@ -18,10 +18,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.re
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.signals import (
     OUTSIDE,
-    Edge,
     Latency,
     Signals,
     Traffic,
+    TrafficEdge,
     flagged,
     source_key,
     traffic_of,
@@ -166,8 +166,8 @@ def test_words_for_nobody(word: str) -> None:
 
 def test_flags_that_are_equally_frequent_come_by_name_and_none_without_requests() -> None:
     edges = [
-        Edge("a", "b", Signals(9, flags={"UT": 2.0, "DC": 2.0, "UF": 0.0}), True),
-        Edge("a", "c", Signals(9, flags={"UT": 3.0}), True),
+        TrafficEdge("a", "b", Signals(9, flags={"UT": 2.0, "DC": 2.0, "UF": 0.0}), True),
+        TrafficEdge("a", "c", Signals(9, flags={"UT": 3.0}), True),
     ]
     found = [(flag, count, [edge.destination for edge in having]) for flag, count, having in flagged(edges)]
     assert found == [("UT", 5, ["c", "b"]), ("DC", 2, ["b"])]
@@ -181,13 +181,13 @@ def test_latency_of_a_service_that_nobody_measured_is_unknown() -> None:
 # -- the report ----------------------------------------------------------------------------------------------
 
 
-def moved(*edges: Edge, **services: Signals) -> Traffic:
+def moved(*edges: TrafficEdge, **services: Signals) -> Traffic:
     return Traffic(10.0, services, edges)
 
 
 def test_edges_of_the_same_weight_come_by_name() -> None:
     edges = [
-        Edge(source, target, Signals(count, failed), True)
+        TrafficEdge(source, target, Signals(count, failed), True)
         for source, target, count, failed in (
             ("b", "x", 5, 0), ("a", "y", 5, 0), ("a", "x", 5, 0), ("z", "z", 9, 0), ("q", "q", 1, 1),
             ("r", "r", 99, None),
@@ -231,7 +231,7 @@ def test_numbers_of_the_result() -> None:
     report = Report(
         "shop",
         NOW,
-        traffic=Traffic(7.04, {"shop/a": signals}, (Edge("a", "b", signals, False),)),
+        traffic=Traffic(7.04, {"shop/a": signals}, (TrafficEdge("a", "b", signals, False),)),
         idle=("i", "j"),
         dark=("d",),
         saturation={"shop/a": Saturation(0.123456, None)},
@@ -258,7 +258,9 @@ def test_numbers_of_the_result() -> None:
 
 
 def test_a_long_list_of_flags_names_as_many_calls_as_were_asked_for() -> None:
-    edges = [Edge("a", f"t{at}", Signals(9, flags={"UF": 3.0 - at, "UT": 1.4}), True) for at in range(3)]
+    edges = [
+        TrafficEdge("a", f"t{at}", Signals(9, flags={"UF": 3.0 - at, "UT": 1.4}), True) for at in range(3)
+    ]
     report = Report("shop", NOW, traffic=moved(*edges))
     (flag,) = report.parts(1)["traffic"]["flags"]
     assert (flag["flag"], flag["requests"], flag["edges"]) == ("UF", 6, ["a -> t0"])
@@ -281,9 +283,9 @@ def screen(top: int = 10, **parts: Any) -> list[str]:
 def test_the_whole_screen_of_a_small_mesh() -> None:
     failing = Signals(100, 10, flags={"UF": 4.0, "UT": 2.0}, latency=Latency(1.0, 22.0, 333.0))
     edges = (
-        Edge("shop/web", "shop/api", failing, True),
-        Edge("outside", "shop/api", Signals(1, None, flags={"UF": 1.0}), False),
-        Edge("x", "shop/api", Signals(2, 0), None),
+        TrafficEdge("shop/web", "shop/api", failing, True),
+        TrafficEdge("outside", "shop/api", Signals(1, None, flags={"UF": 1.0}), False),
+        TrafficEdge("x", "shop/api", Signals(2, 0), None),
     )
     found = screen(
         2,
@@ -318,7 +320,7 @@ def test_the_whole_screen_of_a_small_mesh() -> None:
 
 
 def test_lists_that_fit_are_not_called_cut() -> None:
-    traffic_ = moved(Edge("a", "b", Signals(1), False), a=Signals(1))
+    traffic_ = moved(TrafficEdge("a", "b", Signals(1), False), a=Signals(1))
     found = screen(1, traffic=traffic_, idle=("i",))
     assert "without requests: i" in found
     assert "-- services, last 10 s" in found

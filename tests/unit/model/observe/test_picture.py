@@ -13,9 +13,9 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.graph_svg import picture
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.report import Report
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.signals import (
-    Edge,
     Signals,
     Traffic,
+    TrafficEdge,
 )
 
 from .telemetry import NOW
@@ -24,7 +24,9 @@ GREY, YELLOW, RED, VIOLET = "#57606a", "#bf8700", "#cf222e", "#8250df"
 Point = tuple[float, float]
 
 
-def drawn(*edges: Edge, dark: tuple[str, ...] = (), stated: tuple[str, ...] = (), **services: Signals) -> str:
+def drawn(
+    *edges: TrafficEdge, dark: tuple[str, ...] = (), stated: tuple[str, ...] = (), **services: Signals
+) -> str:
     """The picture of these calls in a window of ten seconds."""
     traffic = Traffic(10.0, services, edges)
     return picture(Report("shop", NOW, traffic=traffic, dark=dark, stated=stated))
@@ -37,8 +39,8 @@ def call(
     failed: float | None = 0.0,
     *,
     secured: bool | None = True,
-) -> Edge:
-    return Edge(source, target, Signals(requests, failed), secured)
+) -> TrafficEdge:
+    return TrafficEdge(source, target, Signals(requests, failed), secured)
 
 
 def boxes(svg: str) -> dict[str, tuple[float, float, float, float]]:

@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.documents.report_json import report_json
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.annotations import Mark
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.annotations import (
+    RolloutMark,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.dashboard import (
     dashboard,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.page import as_html
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.queries import Scope
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.queries import QueryScope
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.report import Report, Saturation
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.text import text_lines
 
@@ -70,7 +72,7 @@ def test_an_answer_in_each_of_its_forms(report) -> None:
 
 
 def test_the_dashboard_of_a_whole_catalogue() -> None:
-    scope = Scope(("shop", "istio-system"), {"cluster": "one"}, ("prometheus_replica",))
-    marks = [Mark("shop/api", "v2 promoted", 1000.0, 1600.0)]
+    scope = QueryScope(("shop", "istio-system"), {"cluster": "one"}, ("prometheus_replica",))
+    marks = [RolloutMark("shop/api", "v2 promoted", 1000.0, 1600.0)]
     found = report_json(dashboard(parse_catalogue(full()), scope, marks))
     assert found == (PAGES / "dashboard.json").read_text(encoding="utf-8")

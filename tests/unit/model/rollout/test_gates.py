@@ -8,7 +8,10 @@ import math
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.counters import Ledger, Sample
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.counters import (
+    Sample,
+    SeriesMemory,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.gates import (
     GateVerdict,
     Judgement,
@@ -222,14 +225,14 @@ def sample(value: float, at: float = 0.0, **labels: str) -> Sample:
     return Sample(frozenset(labels.items()), at, value, at, value)
 
 
-def advance(ledger: Ledger, samples: list[Sample]) -> dict[Any, float]:
+def advance(ledger: SeriesMemory, samples: list[Sample]) -> dict[Any, float]:
     found = ledger.increments(samples)
     ledger.commit(samples)
     return found
 
 
 def test_a_series_that_was_absent_counts_from_zero() -> None:
-    ledger = Ledger(target_of)
+    ledger = SeriesMemory(target_of)
     ledger.start([sample(100, pod="a", code="200")])
     increments = advance(ledger, [sample(110, 1, pod="a", code="200"), sample(3, 1, pod="a", code="500")])
     assert sorted(increments.values()) == [3, 10]
@@ -238,7 +241,7 @@ def test_a_series_that_was_absent_counts_from_zero() -> None:
 def test_a_pod_that_was_not_scraped_when_the_run_began_counts_from_its_first_sample() -> None:
     """Its counters may be as old as the pod: 50,000 requests of a week are no evidence of this minute."""
     for first in ([], [sample(9, pod="other")]):
-        ledger = Ledger(target_of)
+        ledger = SeriesMemory(target_of)
         ledger.start(first)
         late = Sample(frozenset({("pod", "a"), ("code", "200")}), 2.0, 50_150, 1.0, 50_000)
         assert list(advance(ledger, [late]).values()) == [150]
@@ -248,7 +251,7 @@ def test_a_pod_that_was_not_scraped_when_the_run_began_counts_from_its_first_sam
 
 def test_counters_under_new_labels_are_old_ones() -> None:
     """A relabelling in mid-run: all series of the pod go, and others with their values come."""
-    ledger = Ledger(target_of)
+    ledger = SeriesMemory(target_of)
     ledger.start([sample(100, 1, pod="a", code="200"), sample(7, 1, pod="a", code="500")])
     renamed = [
         Sample(frozenset({("pod", "a"), ("code", code), ("team", "x")}), 3.0, value, 2.0, value)
@@ -260,21 +263,21 @@ def test_counters_under_new_labels_are_old_ones() -> None:
 
 
 def test_a_restarted_pod_counts_from_zero_and_others_do_not() -> None:
-    ledger = Ledger(target_of)
+    ledger = SeriesMemory(target_of)
     ledger.start([sample(100, pod="a"), sample(50, pod="b")])
     increments = advance(ledger, [sample(4, 1, pod="a"), sample(60, 1, pod="b")])
     assert sorted(increments.values()) == [4, 10]
 
 
 def test_a_gap_in_scraping_neither_loses_nor_doubles() -> None:
-    ledger = Ledger(target_of)
+    ledger = SeriesMemory(target_of)
     ledger.start([sample(100, pod="a")])
     assert advance(ledger, []) == {}
     assert list(advance(ledger, [sample(130, 9, pod="a")]).values()) == [30]
 
 
 def test_an_older_copy_is_ignored() -> None:
-    ledger = Ledger(target_of)
+    ledger = SeriesMemory(target_of)
     ledger.start([sample(100, 10, pod="a")])
     assert advance(ledger, [sample(90, 5, pod="a")]) == {}
     assert list(advance(ledger, [sample(101, 11, pod="a")]).values()) == [1]
@@ -283,12 +286,12 @@ def test_an_older_copy_is_ignored() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_impossible_counter_values_measure_nothing(value: float) -> None:
     with pytest.raises(ValueError, match="counter"):
-        advance(Ledger(target_of), [sample(value, pod="a")])
+        advance(SeriesMemory(target_of), [sample(value, pod="a")])
 
 
 def test_a_doubled_series_measures_nothing() -> None:
     with pytest.raises(ValueError, match="twice"):
-        advance(Ledger(target_of), [sample(1, pod="a"), sample(2, pod="a")])
+        advance(SeriesMemory(target_of), [sample(1, pod="a"), sample(2, pod="a")])
 
 
 def test_a_burst_of_slow_requests_weighs_less_than_as_many_single_ones() -> None:
@@ -452,7 +455,7 @@ def test_what_is_not_said_of_a_gate_and_a_policy() -> None:
 
 
 def test_a_counter_that_stands_still_counts_nothing_and_keeps_its_time() -> None:
-    ledger = Ledger(target_of)
+    ledger = SeriesMemory(target_of)
     ledger.start([sample(5, 10, pod="a")])
     assert ledger.increments([sample(5, 20, pod="a")]) == {}
     assert list(ledger.increments([sample(7, 10, pod="a")]).values()) == [

@@ -29,8 +29,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
     Kind,
     LastStep,
     Outcome,
+    PersonRequest,
     ProofNote,
-    Request,
     RunFacts,
     ScaledDown,
     State,
@@ -42,7 +42,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.jo
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.measurement import Baseline
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.outside_gates import (
-    Answer,
+    GateAnswer,
     GateKind,
     Moment,
     OnFail,
@@ -147,7 +147,7 @@ FULL = Journal(
     after=After("t2", {"errors": (1, 1, 9, 0)}),
     verdicts=(Judgement("errors", GateVerdict.FAIL, "too many", {"canary_bad": 1}),),
     by_phase={"1": (Judgement("errors", GateVerdict.PASS, "fine", {}),)},
-    answers=(Answer("board", Moment.PROMOTION, 2, 1, "fail", "HTTP 403", "t1", 0.5, 2, 1),),
+    answers=(GateAnswer("board", Moment.PROMOTION, 2, 1, "fail", "HTTP 403", "t1", 0.5, 2, 1),),
     values={"q": (1.0, None)},
     judged=2,
     ended=False,
@@ -311,7 +311,7 @@ def test_a_journal_of_something_else_than_the_service_is_refused(changes: dict[s
 
 @pytest.mark.parametrize("action", list(Action))
 def test_a_request_reaches_its_run_only(action: Action) -> None:
-    request = Request(action, "ops", "t", "run-7")
+    request = PersonRequest(action, "ops", "t", "run-7")
     assert parse_request(request.as_json(), "run-7") == request
     assert parse_request(request.as_json(), "run-8") is None
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.outside_gates import (
     KEPT_ANSWERS,
-    Answer,
+    GateAnswer,
     GateKind,
     Moment,
     OnFail,
@@ -18,7 +18,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.ou
 )
 
 GATE = OutsideGate("smoke", GateKind.URL, (Moment.ROLLOUT, Moment.PRE_ROLLOUT), OnFail.ROLLBACK)
-ANSWER = Answer("smoke", Moment.ROLLOUT, 2, 0, "pass", "HTTP 200", "2026-01-01T00:00:00Z", answered=1)
+ANSWER = GateAnswer("smoke", Moment.ROLLOUT, 2, 0, "pass", "HTTP 200", "2026-01-01T00:00:00Z", answered=1)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_an_answer_is_about_one_moment_of_one_attempt() -> None:
 
 
 def test_answers_are_bounded() -> None:
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[GateAnswer, ...] = ()
     for number in range(KEPT_ANSWERS + 5):
         answers = with_answer(answers, dataclasses.replace(ANSWER, phase=number))
     assert (len(answers), answers[0].phase) == (KEPT_ANSWERS, 5)

@@ -12,7 +12,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.co
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.requests import (
     LabelError,
-    Pair,
+    RequestCounts,
     VersionWorkloads,
     bucket_bounds,
     by_bound,
@@ -124,10 +124,10 @@ def test_requests_are_counted_by_side_and_arm() -> None:
         },
         VERSIONS,
     ) == {
-        "destination/canary": Pair(96.0, 5.0),
-        "destination/stable": Pair(7.0, 0.0),
-        "source/canary": Pair(97.0, 0.0),
-        "source/unknown": Pair(3.0, 3.0),
+        "destination/canary": RequestCounts(96.0, 5.0),
+        "destination/stable": RequestCounts(7.0, 0.0),
+        "source/canary": RequestCounts(97.0, 0.0),
+        "source/unknown": RequestCounts(3.0, 3.0),
     }
     with pytest.raises(LabelError):
         count_requests({to("api-v1") | labels(reporter="source"): 1.0}, VERSIONS)
@@ -135,13 +135,13 @@ def test_requests_are_counted_by_side_and_arm() -> None:
 
 def test_an_arm_has_the_larger_count_of_both_sides() -> None:
     counts = {
-        "destination/canary": Pair(96.0, 5.0),
-        "source/canary": Pair(97.0, 2.0),
-        "source/stable": Pair(1, 1),
+        "destination/canary": RequestCounts(96.0, 5.0),
+        "source/canary": RequestCounts(97.0, 2.0),
+        "source/stable": RequestCounts(1, 1),
     }
-    assert merged(counts, "canary") == Pair(97.0, 5.0)
-    assert merged(counts, "stable") == Pair(1.0, 1.0)
-    assert merged(counts, "unknown") == Pair(0.0, 0.0)
+    assert merged(counts, "canary") == RequestCounts(97.0, 5.0)
+    assert merged(counts, "stable") == RequestCounts(1.0, 1.0)
+    assert merged(counts, "unknown") == RequestCounts(0.0, 0.0)
 
 
 def test_slow_requests_are_those_above_the_bound() -> None:
@@ -158,8 +158,11 @@ def test_slow_requests_are_those_above_the_bound() -> None:
         bucket("api-v1", "250") | labels(pod="b"): 6.0,
         bucket("api-v1", "+Inf") | labels(pod="b"): 0.5,
     }
-    assert count_slow(increments, VERSIONS, "250") == {"canary": Pair(10.0, 3.0), "stable": Pair(5.5, 0.0)}
-    assert count_slow(increments, VERSIONS, "100")["canary"] == Pair(10.0, 6.0)
+    assert count_slow(increments, VERSIONS, "250") == {
+        "canary": RequestCounts(10.0, 3.0),
+        "stable": RequestCounts(5.5, 0.0),
+    }
+    assert count_slow(increments, VERSIONS, "100")["canary"] == RequestCounts(10.0, 6.0)
     assert count_slow({}, VERSIONS, "250") == {}
 
 

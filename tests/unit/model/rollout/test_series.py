@@ -6,7 +6,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout import series
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.counters import Labels
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.requests import LabelError
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.series import Raw, Target
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.series import Raw, ScrapeTarget
 
 PLAIN = {"instance": "10.0.0.1:15020", "pod": "a", "code": "200"}
 
@@ -28,17 +28,17 @@ def told(*found: Raw, **options: tuple[str, ...]) -> str:
 @pytest.mark.parametrize(
     ("given", "target"),
     [
-        ({"pod": "a", "instance": "10.0.0.1:15020"}, Target("a", "10.0.0.1")),
-        ({"pod_name": "a"}, Target("a", "")),
-        ({"kubernetes_pod_name": "a", "pod_name": "b"}, Target("b", "")),
-        ({"pod": "", "pod_name": "b"}, Target("b", "")),
-        ({"instance": "[fd00::1]:15020"}, Target("", "[fd00::1]")),
-        ({"instance": "host"}, Target("", "host")),
-        ({"instance": "host:port"}, Target("", "host:port")),
-        ({"code": "200"}, Target("", "")),
+        ({"pod": "a", "instance": "10.0.0.1:15020"}, ScrapeTarget("a", "10.0.0.1")),
+        ({"pod_name": "a"}, ScrapeTarget("a", "")),
+        ({"kubernetes_pod_name": "a", "pod_name": "b"}, ScrapeTarget("b", "")),
+        ({"pod": "", "pod_name": "b"}, ScrapeTarget("b", "")),
+        ({"instance": "[fd00::1]:15020"}, ScrapeTarget("", "[fd00::1]")),
+        ({"instance": "host"}, ScrapeTarget("", "host")),
+        ({"instance": "host:port"}, ScrapeTarget("", "host:port")),
+        ({"code": "200"}, ScrapeTarget("", "")),
     ],
 )
-def test_what_was_scraped(given: dict[str, str], target: Target) -> None:
+def test_what_was_scraped(given: dict[str, str], target: ScrapeTarget) -> None:
     assert series.target_of(labels(**given)) == target
 
 
@@ -179,5 +179,5 @@ def test_increments_of_a_window() -> None:
 
 def test_when_each_target_was_scraped_last() -> None:
     newest = {labels(**PLAIN): 5.0, labels(**{**PLAIN, "code": "500"}): 7.0, labels(pod="b"): 6.0}
-    assert series.by_target(newest) == {Target("a", "10.0.0.1"): 7.0, Target("b", ""): 6.0}
-    assert series.by_target({labels(pod="b"): -1.0}) == {Target("b", ""): 0.0}
+    assert series.by_target(newest) == {ScrapeTarget("a", "10.0.0.1"): 7.0, ScrapeTarget("b", ""): 6.0}
+    assert series.by_target({labels(pod="b"): -1.0}) == {ScrapeTarget("b", ""): 0.0}

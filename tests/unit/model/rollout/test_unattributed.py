@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.requests import Pair
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.requests import RequestCounts
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.unattributed import (
     Unattributed,
     Weight,
@@ -98,4 +98,4 @@ def test_what_was_charged_as_excess_stays_charged() -> None:
 
 
 def test_nothing_is_nothing() -> None:
-    assert Unattributed(0.5).divide(0, 0, 0, 50) == (Pair(), Pair())
+    assert Unattributed(0.5).divide(0, 0, 0, 50) == (RequestCounts(), RequestCounts())

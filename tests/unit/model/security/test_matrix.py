@@ -46,7 +46,7 @@ PAY = SHOP.services[1]
 OWN = [obj for obj in render(SHOP) if obj["kind"] == "AuthorizationPolicy"]
 
 
-def compared(*extra: dict[str, Any], ports: Any = None, own: Any = None) -> matrix.Comparison:
+def compared(*extra: dict[str, Any], ports: Any = None, own: Any = None) -> matrix.CellComparison:
     ports, own = STRICT if ports is None else ports, OWN if own is None else own
     index = PolicyIndex([*own, *extra], root_namespace="istio-system", trust_domains=DOMAINS)
     labels = {**PAY.labels, "version": "v0"}

@@ -33,7 +33,9 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canar
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.journal import (
     JournalStore,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.lease import Lease
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.lease import (
+    RolloutLease,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.records import (
     Records,
 )
@@ -347,7 +349,7 @@ class Shop:
             stable="v1", canary="v2", steps=steps or [10, 50, 100], duration=10, min_requests=20
         )
         names: dict[str, Any] = {"service": SERVICE, "namespace": NAMESPACE, "mesh": "shop"}
-        lease = Lease(client, self.clock, identity=identity, duration=30, **names)
+        lease = RolloutLease(client, self.clock, identity=identity, duration=30, **names)
         routes = OwnRoutes(client, f"{SERVICE}-routes", NAMESPACE, self.render, "v1")
         lease.floor = lambda: highest_fence(client, service=SERVICE, namespace=NAMESPACE, routes=routes)
         return Rollout(

@@ -31,7 +31,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     clients,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.proof import (
-    Endpoint,
+    ServingEndpoint,
     ServingProof,
 )
 from cryptography import x509
@@ -113,7 +113,7 @@ def test_while_a_ca_is_replaced_both_are_accepted(world: RotatingWorld) -> None:
     old, new = authority(world.now), authority(world.now, "new")
     world.rotate(client_cas=given(old))
     result = world.rotate(client_cas=given(new), client_ca_overlap=3600)
-    assert held(world) == {old, new}
+    assert (held(world), result["certificates"][0]["clients"]["action"]) == ({old, new}, "updated")
     where = f"Secret {HOME}/{CACERT}"
     before, after = ([one.fingerprint(SHA256()).hex() for one in some] for some in ([old], [new, old]))
     assert result["diff"] == [
@@ -350,7 +350,7 @@ class Server:
             context.load_verify_locations(cadata=made.pem(*trusted).decode())
         self._context, self._says = context, how.get("says")
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = Endpoint(
+        self.endpoint = ServingEndpoint(
             "gw", "127.0.0.1", self._listener.getsockname()[1], "api.example.com", "MUTUAL"
         )
         threading.Thread(target=self._serve, daemon=True).start()
@@ -376,7 +376,7 @@ class Server:
 def server(tmp_path: Path) -> Iterator[Any]:
     opened: list[Server] = []
 
-    def open_one(*trusted: x509.Certificate, **how: Any) -> Endpoint:
+    def open_one(*trusted: x509.Certificate, **how: Any) -> ServingEndpoint:
         opened.append(Server(tmp_path, *trusted, **how))
         return opened[-1].endpoint
 
@@ -390,7 +390,7 @@ def naming(tmp_path: Path) -> Iterator[Any]:
     """openssl's server, which names the CAs that it accepts (Python's does not)."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def open_one(*trusted: x509.Certificate) -> Endpoint:
+    def open_one(*trusted: x509.Certificate) -> ServingEndpoint:
         (tmp_path / "leaf.pem").write_bytes(made.pem(made.LEAF) + made.key_pem(made.LEAF_KEY))
         (tmp_path / "trusted.pem").write_bytes(made.pem(*trusted))
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -404,7 +404,7 @@ def naming(tmp_path: Path) -> Iterator[Any]:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break
             time.sleep(0.05)
-        return Endpoint("gw", "127.0.0.1", port, "api.example.com", "MUTUAL")
+        return ServingEndpoint("gw", "127.0.0.1", port, "api.example.com", "MUTUAL")
 
     yield open_one
     for process in running:
@@ -504,7 +504,7 @@ def test_the_cas_that_a_server_names_are_read_as_they_come(
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        endpoint = Endpoint("gw", "127.0.0.1", listener.getsockname()[1], "api.example.com", "MUTUAL")
+        endpoint = ServingEndpoint("gw", "127.0.0.1", listener.getsockname()[1], "api.example.com", "MUTUAL")
         found = client_look.named_authorities(endpoint)
         thread.join(5)
     assert found == named
@@ -514,9 +514,9 @@ def test_one_without_tls_1_2_and_one_out_of_reach_are_cannot_tell(server: Any) -
     new = server(made.ROOT, least=ssl.TLSVersion.TLSv1_3)
     seen = client_look.look_at_clients(FakeCluster(), [new], [made.ROOT])
     assert (seen.status, "speaks no TLS 1.2" in seen.evidence) == ("cannot tell", True), seen.evidence
-    gone = Endpoint("gw", "127.0.0.1", 1, "api.example.com", "MUTUAL")
+    gone = ServingEndpoint("gw", "127.0.0.1", 1, "api.example.com", "MUTUAL")
     seen = client_look.look_at_clients(FakeCluster(), [gone], [made.ROOT])
     assert (seen.status, "is not reachable from here" in seen.evidence) == ("cannot tell", True)
-    plain = Endpoint("gw", "127.0.0.1", 1, "api.example.com")
+    plain = ServingEndpoint("gw", "127.0.0.1", 1, "api.example.com")
     seen = client_look.look_at_clients(FakeCluster(), [plain], [made.ROOT])
     assert seen.status == "cannot tell"

@@ -33,7 +33,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     serving as serving_module,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
-    Pair,
+    KeyPair,
     load_authority,
     new_leaf,
 )
@@ -233,7 +233,7 @@ def test_a_ca_that_may_not_issue_for_the_host_stops_the_run_before_the_leaf(worl
 def test_a_leaf_names_the_identifier_that_its_ca_has() -> None:
     """RFC 5280 4.2.1.1: the CA's own, which need not be the hash of its key."""
     certificate, key = authority(made.NOW, identifier=b"\x01\x02\x03")
-    pair = Pair(made.pem(certificate), made.key_pem(key))
+    pair = KeyPair(made.pem(certificate), made.key_pem(key))
     leaf = read_chain(new_leaf(load_authority(pair), ["a.example.com"], made.NOW, Lifetimes()).chain)[0]
     found = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     assert found.key_identifier == b"\x01\x02\x03"

@@ -33,11 +33,11 @@ HOSTS = ["api.example.com", "*.web.example.com"]
 LIVES = Lifetimes(leaf=30 * DAY, authority=300 * DAY, backdate=datetime.timedelta(minutes=7))
 
 
-def certificates(pair: issue.Pair) -> list[x509.Certificate]:
+def certificates(pair: issue.KeyPair) -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates(pair.chain)
 
 
-def key_of(pair: issue.Pair) -> Any:
+def key_of(pair: issue.KeyPair) -> Any:
     return serialization.load_pem_private_key(pair.key, None)
 
 
@@ -194,7 +194,7 @@ def private(key: Any) -> bytes:
 def test_a_ca_of_somebody_else_signs_with_its_kind_of_key(key: Any, with_id: bytes) -> None:
     """The issuer is identified as it says itself, and by its key where it says nothing."""
     ca = foreign_ca(key, with_id=with_id)
-    authority = issue.load_authority(issue.Pair(pem(ca), private(key)))
+    authority = issue.load_authority(issue.KeyPair(pem(ca), private(key)))
     (leaf,) = certificates(issue.new_leaf(authority, HOSTS, NOW, LIVES))
     leaf.verify_directly_issued_by(ca)
     told = extension(leaf, x509.AuthorityKeyIdentifier).value.key_identifier
@@ -204,7 +204,7 @@ def test_a_ca_of_somebody_else_signs_with_its_kind_of_key(key: Any, with_id: byt
 def test_intermediates_go_along_and_roots_stay_at_home() -> None:
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root, sub = foreign_ca(root_key), foreign_ca(key, issuer=("theirs", root_key))
-    authority = issue.load_authority(issue.Pair(pem(sub, root), private(key)))
+    authority = issue.load_authority(issue.KeyPair(pem(sub, root), private(key)))
     leaf, *rest = certificates(issue.new_leaf(authority, HOSTS, NOW, LIVES))
     assert rest == [sub]
     leaf.verify_directly_issued_by(sub)

@@ -22,10 +22,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certi
     proof,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.endpoints import (
-    Endpoint,
+    ServingEndpoint,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.issue import (
-    Pair,
+    KeyPair,
     fingerprint,
     load_authority,
     new_authority,
@@ -86,7 +86,7 @@ def test_every_pod_and_host_of_the_credential_is_an_endpoint():
 @pytest.mark.parametrize("mode", ["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", ""])
 def test_every_mode_that_serves_a_credential_counts(mode):
     assert endpoints.endpoints_of(CREDENTIAL, [gateway(mode=mode)], [pod()], []) == [
-        Endpoint("gw-1", "10.0.0.1", 443, "api.example.com", mode or "SIMPLE")
+        ServingEndpoint("gw-1", "10.0.0.1", 443, "api.example.com", mode or "SIMPLE")
     ]
 
 
@@ -192,7 +192,7 @@ def server(tmp_path, pair):
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield Endpoint("gw-1", "127.0.0.1", listener.getsockname()[1], HOSTS[0])
+        yield ServingEndpoint("gw-1", "127.0.0.1", listener.getsockname()[1], HOSTS[0])
     finally:
         # Wakes accept(): closing alone does not.
         with contextlib.suppress(OSError):
@@ -249,7 +249,7 @@ def test_a_private_ca_is_trusted_as_it_is_whatever_python_asks_for(tmp_path, mon
 
     monkeypatch.setattr(ssl, "create_default_context", default)
     for chain, trusted in (((leaf, middle), root), ((leaf, middle), middle), ((alone,), alone)):
-        pair = Pair(made.pem(*chain), made.key_pem(leaf_key))
+        pair = KeyPair(made.pem(*chain), made.key_pem(leaf_key))
         with server(tmp_path, pair) as endpoint:
             roots = made.pem(trusted).decode()
             assert proof.served_fingerprint(endpoint, roots) == fingerprint(pair)
@@ -307,7 +307,7 @@ def test_a_certificate_that_clients_refuse_fails(tmp_path, pair, why):
 def test_a_closed_port_fails():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    seen = look(Proxies(), Endpoint("gw-1", "127.0.0.1", port, HOSTS[0]))
+    seen = look(Proxies(), ServingEndpoint("gw-1", "127.0.0.1", port, HOSTS[0]))
     assert (seen.status, seen.method) == ("fail", "handshake")
     assert seen.evidence == f"pod gw-1:{port} for {HOSTS[0]} completes no handshake: Connection refused"
 
@@ -318,7 +318,7 @@ def unreachable(monkeypatch):
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(proof.socket, "create_connection", refuse)
-    return Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
+    return ServingEndpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_pods_out_of_reach_are_asked_from_inside(unreachable, client, status, ev
 
 
 def test_a_failed_handshake_is_settled_inside():
-    endpoint = Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
+    endpoint = ServingEndpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
     seen = proof.ServingProof("fail", "handshake", "it presents something else", 1)
     cases = [
         (Proxies(PAIR), "cannot tell"),
@@ -386,7 +386,7 @@ def waited(monkeypatch, looks, *, timeout, second=None):
 
     monkeypatch.setattr(proof, "look", one_look)
     monkeypatch.setattr(proof, "settle", from_inside)
-    endpoint = Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
+    endpoint = ServingEndpoint("gw-1", "10.0.0.1", 443, HOSTS[0])
     seen = proof.prove(
         Proxies(), CREDENTIAL, lambda: [endpoint], fingerprint="f", roots_pem="", timeout=timeout, clock=clock
     )
@@ -427,7 +427,7 @@ def test_a_short_limit_shortens_the_patience(monkeypatch):
 @pytest.mark.parametrize("status", ["fail", "pass"])
 def test_what_was_seen_of_endpoints_that_went_away_says_nothing(monkeypatch, status, comes):
     """Not even after two good looks of three."""
-    answers = [[Endpoint("gw-1", "10.0.0.1", 443, HOSTS[0])]] * 2
+    answers = [[ServingEndpoint("gw-1", "10.0.0.1", 443, HOSTS[0])]] * 2
     monkeypatch.setattr(
         proof, "look", lambda *_args, **_more: proof.ServingProof(status, "handshake", "seen", 1)
     )
@@ -479,7 +479,7 @@ def test_without_an_endpoint_nothing_can_be_told():
 def test_one_pod_out_of_reach_does_not_hide_what_another_serves(tmp_path, monkeypatch):
     """A wrong certificate that was seen is a failure, whatever the rest may hold."""
     with server(tmp_path, new_leaf(AUTHORITY, HOSTS, NOW, Lifetimes())) as near:
-        far = Endpoint("gw-2", "10.0.0.2", 443, HOSTS[0])
+        far = ServingEndpoint("gw-2", "10.0.0.2", 443, HOSTS[0])
         real = socket.create_connection
 
         def connect(address, **more):

@@ -549,6 +549,20 @@ def test_a_secret_lost_in_mid_rotation_comes_back(world: RotatingWorld) -> None:
     assert world.kept is None
 
 
+def test_a_lost_pair_whose_previous_one_has_ended_is_made_anew(world: RotatingWorld) -> None:
+    old = world.gateways.serving
+    secret = world.secret()
+    named = {"name": "api-prev", "annotations": {"servicemesh.istio/previous-of": "api"}}
+    world.cluster.put({**secret, "metadata": {**secret["metadata"], **named}})
+    world.cluster.remove("Secret", "api", HOME)
+    world.clock.time += 200 * 24 * 3600
+    world.cluster.clock = world.now
+    world.cluster.writes.clear()
+    assert world.rotate()["status"] == "pass"
+    assert held_by(world.secret()) != old
+    assert world.cluster.writes.count(("apply", f"Secret {HOME}/api")) == 1, "what has ended is not put back"
+
+
 @pytest.mark.parametrize("metadata", [{}, {"annotations": {"servicemesh.istio/previous-of": "other"}}])
 def test_somebody_else_s_secret_of_that_name_is_not_touched(
     world: RotatingWorld, metadata: dict[str, Any]

@@ -23,7 +23,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.clust
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.cluster_check.settings import (
     SETTINGS,
-    Facts,
+    SettingFacts,
     default_of,
     provider_faults,
     providers_of,
@@ -294,11 +294,11 @@ def test_a_configuration_that_cannot_be_read_is_no_pass() -> None:
     assert compare(cluster, parse_catalogue(minimal())).status == "cannot tell"
 
 
-def judged(name: str, raw: Obj, value: Any, facts: Facts | None = None) -> list[str]:
+def judged(name: str, raw: Obj, value: Any, facts: SettingFacts | None = None) -> list[str]:
     """What the rows of one setting say of a value."""
     chosen = parse_catalogue(raw)
     rows = [row for row in SETTINGS if row.name == name]
-    return [said for row in rows if (said := row.judge(chosen, value, facts or Facts()))]
+    return [said for row in rows if (said := row.judge(chosen, value, facts or SettingFacts()))]
 
 
 ALIASES = minimal(mesh_trust_domain_aliases=["a", "b", "c", "d"])
@@ -418,7 +418,7 @@ def test_a_gateway_that_calls_by_name_counts_with_its_own_namespace() -> None:
     ],
 )
 def test_namespaces_that_discovery_leaves_out(selectors: list[Any], labels: Obj, hidden: str) -> None:
-    said = judged("discoverySelectors", minimal(), selectors, Facts(labels))
+    said = judged("discoverySelectors", minimal(), selectors, SettingFacts(labels))
     assert said == ([f"leaves out {hidden}: istiod would not see the services there"] if hidden else [])
 
 

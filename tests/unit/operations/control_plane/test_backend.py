@@ -48,7 +48,7 @@ def settle(
         program(directory, name, "exit 1")
     return backend.settle(
         cluster,
-        backend.Options.from_params(parameters(directory, **options)),
+        backend.ControlPlaneOptions.from_params(parameters(directory, **options)),
         runner,
         context or Context(clock=FakeClock()),
     )
@@ -479,7 +479,7 @@ class TestRun:
 
 
 def test_every_option_is_read_where_it_belongs(tmp_path: Path) -> None:
-    options = backend.Options.from_params(
+    options = backend.ControlPlaneOptions.from_params(
         parameters(
             tmp_path, timeout=7, unlock_after=8, allow_version_skew=True, chart_cache="/c", namespace="mesh"
         )
@@ -492,6 +492,6 @@ def test_every_option_is_read_where_it_belongs(tmp_path: Path) -> None:
     assert (options.tools.chart_source, options.tools.chart_cache) == (str(tmp_path), "/c")
     assert (options.installation.namespace, options.installation.version) == ("mesh", "1.31.1")
     plain = validated(backend.ARGUMENT_SPEC, {"host": "h"})
-    defaults = backend.Options.from_params(plain)
+    defaults = backend.ControlPlaneOptions.from_params(plain)
     assert (defaults.timeout, defaults.unlock_after, defaults.allow_version_skew) == (300, 30, False)
     assert defaults.tools.istioctl_path == "istioctl"

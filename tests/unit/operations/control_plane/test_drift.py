@@ -52,7 +52,7 @@ def edited_by_hand(cluster: FakeCluster, manager: str = "kubectl-edit") -> None:
     cluster.writes.clear()
 
 
-def compare(cluster: Any, *objects: dict[str, Any]) -> list[drift.Difference]:
+def compare(cluster: Any, *objects: dict[str, Any]) -> list[drift.DriftedObject]:
     return drift.compare(cluster, objects, field_manager=MANAGER)
 
 
@@ -227,11 +227,11 @@ def test_a_diff_shows_no_secret() -> None:
         return {"kind": "Deployment", "metadata": {"name": "istiod"}, "spec": {"containers": [container]}}
 
     old, new = deployment("s3cret-old"), deployment("s3cret-new")
-    shown = drift.Difference("x", "update", old, new, new).diff()
+    shown = drift.DriftedObject("x", "update", old, new, new).diff()
     assert "s3cret" not in str(shown)
     assert "<hidden, changed>" in shown["after"]
     secret = {"kind": "Secret", "metadata": {"name": "pull"}, "data": {"any": "czNjcmV0"}}
-    assert "czNjcmV0" not in str(drift.Difference("x", "create", {}, secret, secret).diff())
+    assert "czNjcmV0" not in str(drift.DriftedObject("x", "create", {}, secret, secret).diff())
     assert "czNjcmV0" not in str(drift.removals([secret])[0].diff())
 
 
@@ -246,17 +246,17 @@ def crd(**version: Any) -> dict[str, Any]:
 
 def test_a_whole_crd_is_shown_without_its_schema_and_a_changed_one_with_it() -> None:
     whole = crd(schema={"type": "secretly-long"})
-    created = drift.Difference("x", "create", {}, whole, whole)
+    created = drift.DriftedObject("x", "create", {}, whole, whole)
     assert "secretly-long" not in created.diff()["after"]
     assert "left out of the diff" in created.diff()["after"] and "group: g" in created.diff()["after"]
     assert "secretly-long" not in drift.removals([whole])[0].diff()["before"]
     assert whole == crd(schema={"type": "secretly-long"})
-    changed = drift.Difference("x", "update", whole, whole, whole).diff()
+    changed = drift.DriftedObject("x", "update", whole, whole, whole).diff()
     assert "secretly-long" in changed["before"] and "secretly-long" in changed["after"]
-    without = drift.Difference("x", "create", {}, crd(), crd())
+    without = drift.DriftedObject("x", "create", {}, crd(), crd())
     assert "left out" not in without.diff()["after"]
     other = {**whole, "kind": "Other"}
-    assert "secretly-long" in drift.Difference("x", "create", {}, other, other).diff()["after"]
+    assert "secretly-long" in drift.DriftedObject("x", "create", {}, other, other).diff()["after"]
 
 
 def test_an_object_to_be_deleted() -> None:
@@ -366,7 +366,7 @@ def test_a_repair_deletes_nothing() -> None:
     assert cluster.writes == []
 
 
-def additions(cluster: FakeCluster) -> list[drift.Difference]:
+def additions(cluster: FakeCluster) -> list[drift.DriftedObject]:
     found = compare(cluster, deployment("discovery"))
     cluster.calls.clear()
     return found
@@ -378,7 +378,7 @@ def added_by_hand() -> FakeCluster:
     return cluster
 
 
-def take_out(cluster: FakeCluster, found: list[drift.Difference]) -> None:
+def take_out(cluster: FakeCluster, found: list[drift.DriftedObject]) -> None:
     drift.take_out_additions(cluster, found, field_manager=MANAGER)
 
 
@@ -425,7 +425,7 @@ def test_an_object_or_an_addition_that_went_meanwhile_is_left_alone() -> None:
 
 def test_differences_without_additions_are_not_looked_at() -> None:
     cluster = added_by_hand()
-    created = drift.Difference("x", "create", {}, deployment("discovery"), deployment("discovery"))
+    created = drift.DriftedObject("x", "create", {}, deployment("discovery"), deployment("discovery"))
     cluster.calls.clear()
     take_out(cluster, [created])
     assert cluster.calls == []

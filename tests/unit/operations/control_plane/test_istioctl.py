@@ -16,7 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.installati
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane import istioctl
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.control_plane.drift import (
-    Difference,
+    DriftedObject,
 )
 
 from ...support.cluster import FakeCluster
@@ -423,7 +423,7 @@ class Installer(ScriptedRunner):
         return "done"
 
 
-def install(server: FakeCluster, run: Any, differences: list[Difference], **changes: Any) -> list[str]:
+def install(server: FakeCluster, run: Any, differences: list[DriftedObject], **changes: Any) -> list[str]:
     lines: list[str] = []
     istioctl.install(
         server,

@@ -85,7 +85,7 @@ def test_an_installation_may_be_described_in_part() -> None:
     assert "timeout" in params and "version" not in params
     found = installation_of(params)
     assert (found.istiod, found.version, found.namespaces) == ("istiod-r1", "", ("istio-system",))
-    assert ready.Options.from_params(params) == ready.Options(found, timeout=300.0)
+    assert ready.ReadyOptions.from_params(params) == ready.ReadyOptions(found, timeout=300.0)
 
 
 def test_a_run_does_not_share_its_lists_with_the_next_one() -> None:

@@ -32,7 +32,7 @@ from ...support.platforms import (
 
 def compared(
     cluster: FakeCluster, rendered: Obj
-) -> tuple[list[drift.Difference], dict[str, tuple[Kept, ...]]]:
+) -> tuple[list[drift.DriftedObject], dict[str, tuple[Kept, ...]]]:
     kept: dict[str, tuple[Kept, ...]] = {}
     return drift.compare(cluster, [rendered], field_manager=MANAGER, kept=kept), kept
 

@@ -56,6 +56,10 @@ def test_a_caller_that_does_not_exist_is_a_mistake_of_whoever_asks(mesh: Mesh) -
     with pytest.raises(InputError, match=r"^diagnose_pod: no Service, workload or pod is called other/web"):
         follow(mesh, source="", destination="", pod="other/web")
     assert follow(mesh, source="shop/web")["status"] == "pass"
+    put(mesh, "Deployment", "idle", {"replicas": 0})
+    with pytest.raises(InputError, match=r"is called other/idle"):
+        follow(mesh, source="", destination="", pod="other/idle")
+    assert follow(mesh, source="", destination="", pod="shop/idle")["status"] != ""
 
 
 def test_a_callee_that_does_not_exist_is_the_cause(mesh: Mesh) -> None:

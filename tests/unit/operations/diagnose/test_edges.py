@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.requests import Request
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend, callee
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.causes import transport
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.steps import (
     call_of,
     with_steps,
@@ -28,7 +30,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verif
 from ...support.catalogues import minimal
 from ...support.clock import FakeClock
 from ...support.cluster import reaching
-from ..verify.builders import pod
+from ..verify.builders import item, pod
 from ..verify.simulated_mesh import RAW, Mesh
 from .test_calls import follow, put, steps
 
@@ -62,6 +64,19 @@ def test_a_step_that_fails_is_a_cause_of_a_family_with_a_remedy(check: str, fami
     (cause,) = with_steps([], [failed(check, "shop/cart", "is wrong"), passed(check, "shop/web", "is right")])
     assert (cause.family, cause.object, cause.said) == (family, "Service shop/cart", "is wrong")
     assert cause.remedy.startswith(remedy)
+
+
+def test_without_a_rule_of_the_caller_the_authentication_is_at_fault() -> None:
+    """Of several objects that decided, a DestinationRule is what can be changed first."""
+    authentication, rule = "PeerAuthentication shop/default", "DestinationRule shop/cart"
+    case: Any = SimpleNamespace(flagged=lambda _flag: [], callers=())
+    call: Any = SimpleNamespace(
+        caller=None, callee=SimpleNamespace(meshed=True), service=item("Service", "cart"), target=3000
+    )
+    for decided, blamed in (((authentication,), authentication), ((authentication, rule), rule)):
+        cause = transport._cause(case, call, "because", decided, captured=True)
+        assert (cause.family, cause.object) == ("security", blamed)
+        assert ("(PeerAuthentication shop/default)" in cause.said) is (blamed == rule)
 
 
 # -- transport -----------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.network_rules import (
+    CalledPort,
     NetworkRules,
-    Port,
 )
 
 from .healthy_mesh import CATALOGUE, Healthy, diagnose, network_policy, obj, pod
@@ -74,7 +74,7 @@ def test_what_comes_in(rules: list[dict[str, Any]], web: bool, stranger: bool) -
     api = pod("api-1")
     api["spec"]["containers"][0]["ports"] = [{"name": "http", "containerPort": 3000}]
     found = NetworkRules([network_policy("some", {"app": "api"}, ingress=rules)], NAMESPACES)
-    let_in = [not found.denying(caller, api, Port(3000)) for caller in (WEB, STRANGER)]
+    let_in = [not found.denying(caller, api, CalledPort(3000)) for caller in (WEB, STRANGER)]
     assert let_in == [web, stranger]
 
 
@@ -85,10 +85,11 @@ def test_several_policies_allow_together_and_the_strictest_is_named_first() -> N
     none = network_policy("none", {}, ingress=[])
     web = network_policy("web", {"app": "api"}, ingress=[{"from": [{"podSelector": selector(app="web")}]}])
     names = [
-        item["metadata"]["name"] for item in NetworkRules([some, none], NAMESPACES).denying(WEB, API, Port(1))
+        item["metadata"]["name"]
+        for item in NetworkRules([some, none], NAMESPACES).denying(WEB, API, CalledPort(1))
     ]
     assert names == ["none", "some"]
-    assert NetworkRules([some, none, web], NAMESPACES).denying(WEB, API, Port(1)) == []
+    assert NetworkRules([some, none, web], NAMESPACES).denying(WEB, API, CalledPort(1)) == []
 
 
 @pytest.mark.parametrize(
@@ -104,15 +105,15 @@ def test_several_policies_allow_together_and_the_strictest_is_named_first() -> N
     ],
 )
 def test_what_goes_out(policy: dict[str, Any], denied: bool) -> None:
-    assert bool(NetworkRules([policy], NAMESPACES).denying(WEB, API, Port(3000))) is denied
+    assert bool(NetworkRules([policy], NAMESPACES).denying(WEB, API, CalledPort(3000))) is denied
 
 
 def test_without_types_a_policy_is_for_what_comes_in() -> None:
     policy = network_policy("old", {"app": "web"})
     del policy["spec"]["policyTypes"]
     rules = NetworkRules([policy], NAMESPACES)
-    assert rules.denying(WEB, API, Port(3000)) == []
-    assert rules.denying(API, WEB, Port(3000)) == [policy]
+    assert rules.denying(WEB, API, CalledPort(3000)) == []
+    assert rules.denying(API, WEB, CalledPort(3000)) == [policy]
 
 
 @pytest.mark.parametrize("symptom", [NOTHING, CALL, AT_GATEWAY, {"pod": "web-1"}], ids=str)

@@ -84,6 +84,14 @@ def test_a_server_that_fails_is_an_error_and_no_missing_right(symptom: dict[str,
         assert caught.value.status == status
 
 
+def test_a_secret_that_the_server_cannot_give_is_an_error() -> None:
+    cluster = Healthy()
+    cluster.fail("get", "Secret", 500, times=9)
+    with pytest.raises(ApiError) as caught:
+        diagnose(cluster, **AT_GATEWAY)
+    assert caught.value.status == 500
+
+
 @pytest.mark.parametrize("symptom", [NOTHING, AT_GATEWAY], ids=str)
 def test_a_failure_at_any_call_is_told_or_ends_it(symptom: dict[str, str]) -> None:
     """In a healthy mesh it is never a cause, and what it hid never passes."""

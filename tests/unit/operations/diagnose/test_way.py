@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.endpoints import endpoints
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import (
+    ProxyRoute,
+    VirtualHost,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import way
@@ -44,7 +47,7 @@ def cluster(port: int = 80, subset: str = "", host: str = HOST) -> str:
     return f"outbound|{port}|{subset}|{host}"
 
 
-def host(*routes: Route, listener: str = "80", domains: tuple[str, ...] = (HOST,)) -> VirtualHost:
+def host(*routes: ProxyRoute, listener: str = "80", domains: tuple[str, ...] = (HOST,)) -> VirtualHost:
     return VirtualHost(listener, HOST, frozenset(domains), routes)
 
 
@@ -75,12 +78,12 @@ def told(
 
 def test_requests_go_by_the_routes_of_their_host_and_port() -> None:
     mine = host(
-        Route("split", "shop/api", {cluster(subset="v2"): 10.0, cluster(subset="v1"): 90.0}),
-        Route("", "", {}),
+        ProxyRoute("split", "shop/api", {cluster(subset="v2"): 10.0, cluster(subset="v1"): 90.0}),
+        ProxyRoute("", "", {}),
     )
     others = [
-        host(Route("x", "", {cluster(81): 100.0}), listener="81"),
-        host(Route("y", "", {cluster(): 100.0}), domains=("other.example",)),
+        host(ProxyRoute("x", "", {cluster(81): 100.0}), listener="81"),
+        host(ProxyRoute("y", "", {cluster(): 100.0}), domains=("other.example",)),
     ]
     names = (cluster(subset="v1"), cluster(subset="v2"))
     assert told(mine, *others, clusters=names, ends={names[0]: 2, names[1]: 0}) == [
@@ -103,7 +106,7 @@ def test_requests_go_by_the_routes_of_their_host_and_port() -> None:
 )
 def test_which_virtual_host_is_meant(listener: str, target: str, *, known: bool) -> None:
     found = told(
-        host(Route("a", "", {target: 100.0}), listener=listener), clusters=(target,), ends={target: 1}
+        host(ProxyRoute("a", "", {target: 100.0}), listener=listener), clusters=(target,), ends={target: 1}
     )
     assert (found[0][1] == "pass") is known
     assert known or "its proxy has no route for" in found[0][2]
@@ -121,7 +124,7 @@ def test_a_stream_goes_by_the_clusters_of_its_host_and_port() -> None:
 
 def test_a_cluster_that_is_not_there_is_no_way_on() -> None:
     found = told(
-        host(Route("a", "", {cluster(): 50.0, cluster(subset="v9"): 50.0})),
+        host(ProxyRoute("a", "", {cluster(): 50.0, cluster(subset="v9"): 50.0})),
         clusters=(cluster(),),
         ends={cluster(): 1},
     )

@@ -15,7 +15,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics import MetricsError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import SystemClock
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import Options
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import ApplyOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import Live
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.plan import Item, Plan
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.analysis import (
@@ -381,7 +381,7 @@ def guard(
     cluster: Any = cluster_with(*objects)
     cluster.service_proxy_get = metrics.service_proxy_get
     options = MeshOptions(
-        Options(),
+        ApplyOptions(),
         strict_guard=mode,
         strict_guard_window=HOUR,
         prometheus=prometheus_at("istio-system/prometheus"),
@@ -572,7 +572,7 @@ def test_of_namespaces_beside_the_run_that_a_policy_of_the_whole_mesh_is_about_i
 
 def test_without_a_prometheus_it_cannot_tell() -> None:
     cluster: Any = cluster_with()
-    made = StrictGuard(cluster, Context(), MeshOptions(Options()))
+    made = StrictGuard(cluster, Context(), MeshOptions(ApplyOptions()))
     made(plan(Item(policy("PERMISSIVE"), None, action="created")))
     assert made.status == "pass"
     made(STRICTER)
@@ -642,7 +642,7 @@ def test_scrapes_of_captured_ports_are_named(
 def test_both_checks_answer_before_the_write(tmp_path: Path) -> None:
     warnings: list[str] = []
     context = Context(warn=warnings.append, environment={"PATH": "/usr/bin:/bin"})
-    options = MeshOptions(Options(), check="warn", istioctl=analyzer(tmp_path, "[]"))
+    options = MeshOptions(ApplyOptions(), check="warn", istioctl=analyzer(tmp_path, "[]"))
     client: Any = cluster_with(pod("15020"))
     guarded, analysed = before_write(STRICTER, client, context, options)
     assert guarded["status"] == "cannot tell"

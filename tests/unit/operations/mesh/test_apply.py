@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +19,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
     ReleaseRecord,
     release_object,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import Options
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import ApplyOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh import apply, barrier
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.cluster_guard import (
+    ClusterGuard,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.options import MeshOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.report import (
     Laggard,
@@ -36,7 +40,7 @@ PROVED = PropagationReport("pass", 3, 3, 1.25)
 LATE = PropagationReport("fail", 1, 3, 9.0, laggards=(Laggard("shop/web-1", ("route api",)),))
 DARK = PropagationReport("cannot tell", 0, 3, 2.0, unreadable=(Laggard("shop/web-1", ("no answer",)),))
 OPTIONS = MeshOptions(
-    Options(), wait=True, wait_timeout=7.0, max_proxies=5, strict_guard="warn", cluster_check="off"
+    ApplyOptions(), wait=True, wait_timeout=7.0, max_proxies=5, strict_guard="warn", cluster_check="off"
 )
 
 
@@ -112,11 +116,23 @@ def test_a_catalogue_that_the_cluster_contradicts_is_refused_before_the_first_wr
     for obj in shop():
         run.cluster.put(obj)
     run.cluster.remove("Service", "api", "shop")
-    for options in ({}, {"apply": Options(), "wait": False}):
+    for options in ({}, {"apply": ApplyOptions(), "wait": False}):
         with pytest.raises(InputError, match="there is no Service shop/api: its callers would get no answer"):
             run(cluster_check="refuse", **options)
     assert run.cluster.writes == []
     assert run.proof.asked == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "reason"),
+    [("off", "off", ""), ("warn", "cannot tell", "nothing would change"),
+     ("refuse", "cannot tell", "nothing would change")],
+)  # fmt: skip
+def test_a_comparison_that_was_not_made_says_why(mode: str, status: str, reason: str) -> None:
+    options: Any = SimpleNamespace(cluster_check=mode)
+    nothing: Any = None
+    found = ClusterGuard(nothing, nothing, [], options, Context()).as_result()
+    assert found == {"check": "cluster", "status": status, "reason": reason, "findings": []}
 
 
 def test_check_mode_refuses_what_the_run_refuses(run: Run) -> None:
@@ -283,7 +299,7 @@ def test_what_other_parts_keep_under_the_mesh_s_name_is_not_pruned_beside_files_
 
 def test_objects_without_a_namespace_go_to_that_of_the_option(run: Run) -> None:
     run.cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "back"}})
-    run(None, own("extra"), apply=Options(namespace="back"))
+    run(None, own("extra"), apply=ApplyOptions(namespace="back"))
     assert run.cluster.find("DestinationRule", "extra", "back") is not None
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.access import Access
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.access import AccessChange
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.callers import (
-    Caller,
-    Surroundings,
+    CallerSurroundings,
+    PlaintextCaller,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.peer_modes import PeerModes
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.plaintext import Join
@@ -41,12 +41,12 @@ Obj = dict[str, Any]
     ],
 )
 def test_a_caller_in_words(verdict: str, silent: float, sentence: str) -> None:
-    assert Caller("web", "api", verdict, silent).sentence("shop") == sentence
+    assert PlaintextCaller("web", "api", verdict, silent).sentence("shop") == sentence
 
 
 def test_the_worst_caller_comes_first_and_of_those_the_latest() -> None:
     callers = [
-        Caller("a", "x", verdict, silent)
+        PlaintextCaller("a", "x", verdict, silent)
         for verdict, silent in (("over", 1), ("unsettled", 1), ("called", 9), ("called", 2), ("calls", 50))
     ]
     assert [(one.verdict, one.silent) for one in sorted(callers, key=lambda one: one.weight)] == [
@@ -64,8 +64,8 @@ def test_surroundings_that_may_not_be_read_are_left_out_and_other_trouble_is_not
     made = {"name": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"}
     cluster.put({"apiVersion": "v1", "kind": "Namespace", "metadata": made})
 
-    def look() -> Surroundings:
-        return Surroundings(cluster, ["shop", "gone"])
+    def look() -> CallerSurroundings:
+        return CallerSurroundings(cluster, ["shop", "gone"])
 
     assert look().joins == [Join(NOW, NOW + 5)]
     assert look().born("shop") > 0
@@ -152,7 +152,7 @@ def test_the_name_of_a_workload_in_metrics(owners: list[Obj], labels: dict[str, 
     ],
 )
 def test_a_change_of_access_in_words(cells: int, by: str, text: str) -> None:
-    assert str(Access("opens", "s", "a", "GET /", by, cells)) == text
+    assert str(AccessChange("opens", "s", "a", "GET /", by, cells)) == text
 
 
 @pytest.fixture

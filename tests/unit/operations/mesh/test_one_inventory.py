@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import ApiError, RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.inventory import Inventory
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import Options
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import ApplyOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh import apply
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.options import MeshOptions
 
@@ -41,7 +41,7 @@ class Schedules:
     def run(self, raw: Raw, owner: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
         take_over = options.pop("take_over", False)
         chosen = MeshOptions(
-            Options(),
+            ApplyOptions(),
             prune=True,
             unproved="warn",
             strict_guard="warn",

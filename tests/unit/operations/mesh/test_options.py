@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import InputError
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.metrics import PrometheusOptions
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import Options, Wait
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import (
+    ApplyOptions,
+    Wait,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.options import (
     MeshOptions,
     prometheus_at,
@@ -24,7 +27,7 @@ def read(**params: Any) -> MeshOptions:
 
 
 def test_defaults_of_the_module() -> None:
-    assert read() == MeshOptions(Options(force_option="force"))
+    assert read() == MeshOptions(ApplyOptions(force_option="force"))
 
 
 def test_every_option_arrives() -> None:
@@ -44,7 +47,7 @@ def test_every_option_arrives() -> None:
         prometheus="istio-system/prometheus",
         namespace="back",
     ) == MeshOptions(
-        Options(namespace="back", wait=Wait(7.0, ()), force_option="force"),
+        ApplyOptions(namespace="back", wait=Wait(7.0, ()), force_option="force"),
         mesh_name="shop",
         prune=True,
         prune_all=True,

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import RefusedError
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import Options
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.engine import ApplyOptions
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.live import Live
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.apply.plan import Item, Plan
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh.options import (
@@ -218,7 +218,7 @@ def run(points: Any, *pods: Obj, check_mode: bool = False) -> tuple[StrictGuard,
     cluster: Any = FakeCluster(namespace("shop"), *pods)
     metrics = Metrics(clock, points)
     cluster.service_proxy_get = metrics.service_proxy_get
-    options = MeshOptions(Options(), prometheus=prometheus_at("istio-system/prometheus"))
+    options = MeshOptions(ApplyOptions(), prometheus=prometheus_at("istio-system/prometheus"))
     guard = StrictGuard(cluster, Context(clock=clock, warn=warned.append, check_mode=check_mode), options)
     guard(Plan([Item(POLICY, None, action="created")], Live({}, set(), {})))
     return guard, metrics, warned

@@ -27,7 +27,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.options import read_options
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.source import (
-    Wanted,
+    WantedCa,
     is_same,
     keep_root,
     settle_root,
@@ -62,7 +62,7 @@ def kept(root: Root, title: str = NAME, **labels: str) -> Obj:
     }
 
 
-def wanted(live: Bundle | None, *objects: Obj, now: datetime.datetime = NOW, **params: Any) -> Wanted:
+def wanted(live: Bundle | None, *objects: Obj, now: datetime.datetime = NOW, **params: Any) -> WantedCa:
     return wanted_ca(FakeCluster(*objects), read_options(options(**params)), now, live)
 
 

@@ -11,9 +11,11 @@ import dataclasses
 import datetime
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from ansible_collections.servicemesh.istio.plugins.module_utils.context import Context
 from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     ApiError,
     InputError,
@@ -30,10 +32,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_
     istiods,
     live,
     proxies,
+    sequence,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.istiods import Change
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.journal import (
-    Journal,
+    RotationJournal,
     parse_journal,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.live import LiveCa
@@ -176,6 +179,7 @@ def test_an_istiod_that_is_ready_has_to_be_there_and_each_that_runs_counts() -> 
         ("", None),
         (f"{istiods.ROOT_ENDS} 1.0\n", None),
         (f"{istiods.CHAIN_ENDS} 1.0\n", None),
+        (f"{istiods.ROOT_ENDS} 2e9 1780000000000\n\nup\n{istiods.CHAIN_ENDS} 1.5\n", (2e9, 1.5)),
         (f"# {istiods.ROOT_ENDS}\n{istiods.ROOT_ENDS} 2e9\n{istiods.CHAIN_ENDS} 1.5\n", (2e9, 1.5)),
     ],
 )
@@ -690,7 +694,7 @@ def test_what_a_container_is_told() -> None:
 # -- journal ---------------------------------------------------------------------------------------------------
 
 
-def journal(**more: Any) -> Journal:
+def journal(**more: Any) -> RotationJournal:
     given: Obj = {
         "namespace": HOME,
         "mesh": "shop",
@@ -701,7 +705,7 @@ def journal(**more: Any) -> Journal:
         "live": False,
         "begun": "2026-11-23T12:00:00Z",
     }
-    return Journal(**{**given, **more})
+    return RotationJournal(**{**given, **more})
 
 
 BEFORE = {"tls.crt": b64(pem(OLD)), "tls.key": b64(key_pem(OLD_KEY)), "ca.crt": b64(pem(OLD))}
@@ -716,7 +720,7 @@ BEFORE = {"tls.crt": b64(pem(OLD)), "tls.key": b64(key_pem(OLD_KEY)), "ca.crt": 
         journal(before={"ca-cert.pem": b64(pem(OLD)), "ca-key.pem": b64(key_pem(OLD_KEY)), "x": b64(b"y")}),
     ],
 )
-def test_a_journal_is_read_as_it_was_written(wanted: Journal) -> None:
+def test_a_journal_is_read_as_it_was_written(wanted: RotationJournal) -> None:
     obj = wanted.as_object()
     obj["metadata"]["resourceVersion"] = "12"
     read = parse_journal(obj, HOME)
@@ -914,6 +918,9 @@ def test_a_root_that_cannot_issue_is_refused_with_every_reason() -> None:
 def test_a_root_s_file_is_read_in_any_order_and_only_where_its_owner_alone_may(tmp_path: Path) -> None:
     path = tmp_path / "root.pem"
     assert read_root_file(str(path)) is None
+    (tmp_path / "file").touch()
+    with pytest.raises(MeshError, match=r"istio_ca_root_file .*/file/x: Not a directory"):
+        read_root_file(str(tmp_path / "file" / "x"))
     path.write_bytes(key_pem(OLD_KEY) + b"# mine\n" + pem(OLD))
     for mode, fine in ((0o600, True), (0o400, True), (0o604, False), (0o620, False), (0o601, False)):
         path.chmod(mode)
@@ -924,6 +931,33 @@ def test_a_root_s_file_is_read_in_any_order_and_only_where_its_owner_alone_may(t
         else:
             with pytest.raises(RefusedError, match="set mode 0600"):
                 read_root_file(str(path))
+
+
+# -- steps -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_stopped_ends_between_two_steps() -> None:
+    way: Any = SimpleNamespace(_context=Context(stop=lambda: True), _journal=None)
+    with pytest.raises(
+        MeshError, match="interrupted between two steps of the rotation; the next run goes on"
+    ):
+        sequence.Sequence.run(way)
+
+
+@pytest.mark.parametrize(("mark", "writes"), [("one", 0), ("two", 1)])
+def test_a_restart_is_asked_for_once(mark: str, writes: int) -> None:
+    """A second run of the same rotation finds the mark of the first."""
+    metadata = {"name": "istiod", "namespace": HOME}
+    annotations = {"kubectl.kubernetes.io/restartedAt": "one"}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {"template": {"metadata": {"annotations": annotations}}},
+    }
+    cluster = FakeCluster({"kind": "Namespace", "metadata": {"name": HOME}}, deployment)
+    istiods._restart(cast("Any", cluster), Context(), deployment, mark)
+    assert len(cluster.writes) == writes
 
 
 # -- result ----------------------------------------------------------------------------------------------------

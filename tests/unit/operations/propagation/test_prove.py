@@ -18,7 +18,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.list
     gateway_policies,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rbac import RbacPolicy
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import (
+    ProxyRoute,
+    VirtualHost,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import (
     Expectation,
     Scope,
@@ -28,7 +31,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propa
     prove as propagation,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.facts import (
-    Facts,
+    ProxyFacts,
     is_concerned,
     missing,
 )
@@ -43,12 +46,16 @@ HOST = "web.shop.svc.cluster.local"
 V1, V2 = f"outbound|80|v1|{HOST}", f"outbound|80|v2|{HOST}"
 
 
-def route(weights: dict[str, float], name: str = "web-split", virtual_service: str = "shop/web") -> Facts:
-    return Facts(hosts=[VirtualHost("80", HOST, frozenset(), (Route(name, virtual_service, weights),))])
+def route(
+    weights: dict[str, float], name: str = "web-split", virtual_service: str = "shop/web"
+) -> ProxyFacts:
+    return ProxyFacts(
+        hosts=[VirtualHost("80", HOST, frozenset(), (ProxyRoute(name, virtual_service, weights),))]
+    )
 
 
-def rules(*policies: RbacPolicy) -> Facts:
-    return Facts(ports={80: InboundPort(80, True, False, frozenset(policies))})
+def rules(*policies: RbacPolicy) -> ProxyFacts:
+    return ProxyFacts(ports={80: InboundPort(80, True, False, frozenset(policies))})
 
 
 def rule(index: int, *words: str, name: str = "web") -> RbacPolicy:
@@ -84,7 +91,7 @@ RBAC = {"policy": "ns[shop]-policy[web]", "rules": 2, "words": [["a", "GET"], ["
             route({V1: 90.0, V2: 10.0}, virtual_service="shop/other"),
             "no route of VirtualService shop/web",
         ),
-        ("route", ROUTE, Facts(), "no route of VirtualService shop/web"),
+        ("route", ROUTE, ProxyFacts(), "no route of VirtualService shop/web"),
         ("route", ROUTE, route({"outbound|81|v1|" + HOST: 100.0}), "no route of VirtualService"),
         (
             "no_virtual_service",
@@ -93,20 +100,20 @@ RBAC = {"policy": "ns[shop]-policy[web]", "rules": 2, "words": [["a", "GET"], ["
             "still routes by VirtualService shop/web",
         ),
         ("no_virtual_service", {"virtual_service": "shop/old"}, route({V1: 100.0}), ""),
-        ("subset", {"host": HOST, "port": 80, "subset": "v1"}, Facts(clusters=frozenset({V1})), ""),
+        ("subset", {"host": HOST, "port": 80, "subset": "v1"}, ProxyFacts(clusters=frozenset({V1})), ""),
         (
             "subset",
             {"host": HOST, "port": 80, "subset": "v2"},
-            Facts(clusters=frozenset({V1})),
+            ProxyFacts(clusters=frozenset({V1})),
             f"no cluster {V2}",
         ),
         (
             "no_subset",
             {"host": HOST, "port": 80, "subset": "v1"},
-            Facts(clusters=frozenset({V1})),
+            ProxyFacts(clusters=frozenset({V1})),
             f"still has cluster {V1}",
         ),
-        ("no_subset", {"host": HOST, "port": 80, "subset": "v2"}, Facts(clusters=frozenset({V1})), ""),
+        ("no_subset", {"host": HOST, "port": 80, "subset": "v2"}, ProxyFacts(clusters=frozenset({V1})), ""),
         ("rbac", RBAC, rules(rule(0, "a", "GET"), rule(1, "b")), ""),
         ("rbac", RBAC, rules(rule(0), rule(0, "a", "GET"), rule(1, "b")), ""),  # TCP chains know fewer words
         ("rbac", RBAC, rules(rule(0, "a", "GET")), "has 1 rules there, not 2"),
@@ -123,7 +130,7 @@ RBAC = {"policy": "ns[shop]-policy[web]", "rules": 2, "words": [["a", "GET"], ["
     ],
 )
 def test_a_fact_is_held_or_what_lacks_is_told(
-    check: str, data: dict[str, Any], held: Facts, lack: str
+    check: str, data: dict[str, Any], held: ProxyFacts, lack: str
 ) -> None:
     found = missing(held, Expectation("subject", Scope(), check, data))
     assert (lack in found) if lack else found == ""
@@ -314,13 +321,13 @@ GATEWAY = Scope(namespace="edge", selector={"istio": "egress"}, gateways=True)
 def test_a_gateway_judges_by_the_rules_of_its_own_listeners() -> None:
     """It has no inbound listener as sidecars have; what it serves stands in listeners of its own."""
     expected = Expectation("AuthorizationPolicy edge/shop", GATEWAY, "rbac", RBAC)
-    held = Facts(served=frozenset({rule(0, "a", "GET"), rule(1, "b")}))
+    held = ProxyFacts(served=frozenset({rule(0, "a", "GET"), rule(1, "b")}))
     assert (is_concerned(held, expected), missing(held, expected)) == (True, "")
-    assert "has 0 rules there" in missing(Facts(served=frozenset()), expected)
+    assert "has 0 rules there" in missing(ProxyFacts(served=frozenset()), expected)
     # While it serves nothing, nobody can be judged.
-    assert not is_concerned(Facts(), expected)
+    assert not is_concerned(ProxyFacts(), expected)
     sidecar = dataclasses.replace(expected, scope=Scope(namespace="edge"))
-    assert is_concerned(Facts(), sidecar)
+    assert is_concerned(ProxyFacts(), sidecar)
 
 
 def test_the_rules_of_a_gateway_are_read_from_its_chains() -> None:

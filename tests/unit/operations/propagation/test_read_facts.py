@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import InboundPort
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.rbac import RbacPolicy
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import (
+    ProxyRoute,
+    VirtualHost,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.forwarding import PodAnswer
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.expectations import (
@@ -24,7 +27,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.p
     PeerPolicies,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.facts import (
-    Facts,
+    ProxyFacts,
     is_concerned,
     missing,
     read_facts,
@@ -79,7 +82,7 @@ class Proxy:
 
 def read(
     *checks: str, gateway: bool = False, hosts: Sequence[str] = (HOST,)
-) -> tuple[Facts, list[tuple[str, str]]]:
+) -> tuple[ProxyFacts, list[tuple[str, str]]]:
     running = RunningProxy("shop", "a", {}, "a", gateway, "1.31.0", "", "ReplicaSet/a")
     proxy = Proxy()
     wanted = [Expectation("x", Scope(), check, {"host": host}) for check in checks for host in hosts]
@@ -147,7 +150,7 @@ def test_a_gateway_without_listeners_judges_nobody(
     served: frozenset[RbacPolicy] | None, *, gateways: bool, check: str, concerned: bool
 ) -> None:
     expected = Expectation("x", Scope(gateways=gateways), check, {"policy": "ns[shop]-policy[web]"})
-    assert is_concerned(Facts(served=served), expected) is concerned
+    assert is_concerned(ProxyFacts(served=served), expected) is concerned
 
 
 @pytest.mark.parametrize(
@@ -164,10 +167,10 @@ def test_a_gateway_without_listeners_judges_nobody(
 )
 def test_the_words_of_rules(policy: str, rules: int, words: list[list[str]], lack: str) -> None:
     expected = Expectation("x", Scope(), "rbac", {"policy": policy, "rules": rules, "words": words})
-    assert missing(Facts(served=frozenset({POLICY})), expected) == lack.format(policy)
+    assert missing(ProxyFacts(served=frozenset({POLICY})), expected) == lack.format(policy)
     gone = Expectation("x", Scope(), "no_rbac", {"policy": policy})
     held = not lack or "has 0" not in lack
-    assert bool(missing(Facts(served=frozenset({POLICY})), gone)) is held
+    assert bool(missing(ProxyFacts(served=frozenset({POLICY})), gone)) is held
 
 
 def rule(number: int, *words: str, name: str = "web", namespace: str = "shop") -> RbacPolicy:
@@ -191,8 +194,8 @@ def peers(
     return {"kind": "PeerAuthentication", "metadata": {"name": mode, "namespace": "shop"}, "spec": spec}
 
 
-def web_with(*ports: InboundPort) -> Facts:
-    return Facts(ports={one.port: one for one in ports}, namespace="shop", labels={"app": "web"})
+def web_with(*ports: InboundPort) -> ProxyFacts:
+    return ProxyFacts(ports={one.port: one for one in ports}, namespace="shop", labels={"app": "web"})
 
 
 STRICT_CATCH_ALL, OPEN_CATCH_ALL = port(0), port(0, plaintext=True)
@@ -229,49 +232,49 @@ def test_where_another_policy_says_the_same_nobody_is_concerned() -> None:
     assert not is_concerned(web_with(STRICT_CATCH_ALL, port(80)), expected)
 
 
-def of_ports(*ports: InboundPort) -> Facts:
-    return Facts(ports={one.port: one for one in ports})
+def of_ports(*ports: InboundPort) -> ProxyFacts:
+    return ProxyFacts(ports={one.port: one for one in ports})
 
 
 ROUTED = VirtualHost(
-    "80", "web", frozenset({HOST}), (Route("r", "shop/web", {f"outbound|80||{HOST}": 100.0}),)
+    "80", "web", frozenset({HOST}), (ProxyRoute("r", "shop/web", {f"outbound|80||{HOST}": 100.0}),)
 )
-CLUSTERS_HELD = Facts(clusters=frozenset({f"outbound|80|v1|{HOST}"}))
+CLUSTERS_HELD = ProxyFacts(clusters=frozenset({f"outbound|80|v1|{HOST}"}))
 V1, V2 = ({"port": 80, "subset": subset, "host": HOST} for subset in ("v1", "v2"))
 BOTH = {"policy": WEB, "rules": 2, "words": [["a"], ["b", "c"]]}
 TWO = (rule(0, "a"), rule(1, "b", "c"))
 OTHERS = (rule(0, "x", name="api"), rule(0, "y", namespace="back"))
-LACKS: list[tuple[str, dict[str, Any], Facts, str]] = [
-    ("stream", {"sni": "a", "clusters": ["one"]}, Facts(streams={"a": frozenset({"one", "two"})}), ""),
+LACKS: list[tuple[str, dict[str, Any], ProxyFacts, str]] = [
+    ("stream", {"sni": "a", "clusters": ["one"]}, ProxyFacts(streams={"a": frozenset({"one", "two"})}), ""),
     (
         "stream",
         {"sni": "a", "clusters": ["two", "one"]},
-        Facts(streams={"b": frozenset({"one", "two"})}),
+        ProxyFacts(streams={"b": frozenset({"one", "two"})}),
         "no listener that sends a connections to one",
     ),
-    ("stream", {"sni": "", "clusters": ["one"]}, Facts(), "no listener that sends connections to one"),
-    ("server", {"hosts": ["b", "a"]}, Facts(together=frozenset({frozenset("ab")})), ""),
+    ("stream", {"sni": "", "clusters": ["one"]}, ProxyFacts(), "no listener that sends connections to one"),
+    ("server", {"hosts": ["b", "a"]}, ProxyFacts(together=frozenset({frozenset("ab")})), ""),
     (
         "server",
         {"hosts": ["b", "a"]},
-        Facts(together=frozenset({frozenset("a")})),
+        ProxyFacts(together=frozenset({frozenset("a")})),
         "no filter chain for a, b together",
     ),
-    ("server", {"hosts": ["a"]}, Facts(together=frozenset({frozenset("ab")})), "no filter chain for a"),
+    ("server", {"hosts": ["a"]}, ProxyFacts(together=frozenset({frozenset("ab")})), "no filter chain for a"),
     ("subset", V1, CLUSTERS_HELD, ""),
     ("subset", V2, CLUSTERS_HELD, f"no cluster outbound|80|v2|{HOST}"),
     ("no_subset", V2, CLUSTERS_HELD, ""),
     ("no_subset", V1, CLUSTERS_HELD, f"still has cluster outbound|80|v1|{HOST}"),
-    ("no_virtual_service", {"virtual_service": "shop/api"}, Facts(hosts=[ROUTED]), ""),
+    ("no_virtual_service", {"virtual_service": "shop/api"}, ProxyFacts(hosts=[ROUTED]), ""),
     (
         "no_virtual_service",
         {"virtual_service": "shop/web"},
-        Facts(hosts=[ROUTED]),
+        ProxyFacts(hosts=[ROUTED]),
         "still routes by VirtualService shop/web",
     ),
     ("rbac", BOTH, of_ports(port(80, *TWO, *OTHERS)), ""),
     ("rbac", BOTH, of_ports(port(80, rule(0, "a"), rule(1, "b")), port(81, rule(1, "c"))), ""),
-    ("rbac", BOTH, Facts(served=frozenset(TWO)), ""),
+    ("rbac", BOTH, ProxyFacts(served=frozenset(TWO)), ""),
     ("rbac", BOTH, of_ports(port(80, TWO[0])), f"AuthorizationPolicy {WEB} has 1 rules there, not 2"),
     ("rbac", BOTH, of_ports(port(80, *TWO, rule(2))), f"AuthorizationPolicy {WEB} has 3 rules there, not 2"),
     ("rbac", BOTH, of_ports(port(80, *OTHERS)), f"AuthorizationPolicy {WEB} has 0 rules there, not 2"),
@@ -301,6 +304,6 @@ LACKS: list[tuple[str, dict[str, Any], Facts, str]] = [
 
 @pytest.mark.parametrize(("check", "data", "held", "lack"), LACKS)
 def test_what_a_proxy_lacks_is_said_and_what_it_has_is_not(
-    check: str, data: dict[str, Any], held: Facts, lack: str
+    check: str, data: dict[str, Any], held: ProxyFacts, lack: str
 ) -> None:
     assert missing(held, Expectation("x", Scope(), check, data)) == lack

@@ -25,7 +25,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.virtual_se
     read_virtual_service,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.propagation.facts import (
-    Facts,
+    ProxyFacts,
     missing,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks.routes import (
@@ -194,7 +194,7 @@ def test_what_istiod_sends_is_held_and_an_older_split_is_not(
 def test_the_barrier_and_the_check_of_routes_follow_the_same_rule(http: list[dict[str, Any]]) -> None:
     obj = virtual_service(http, delegate=True)
     envoy = sent(http, labels={"app": "web"})
-    facts = Facts(hosts=virtual_hosts(dump(envoy)))
+    facts = ProxyFacts(hosts=virtual_hosts(dump(envoy)))
     for fact in expectations(parse_catalogue(minimal()), [obj]):
         lack = missing(facts, fact)
         leads_there = any(counted(route) for route, _unused in zip(http, envoy, strict=False)) and any(

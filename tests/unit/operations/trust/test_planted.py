@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import Served
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import Presented
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.mesh_ca import Bundle
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.journal import Journal
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca.journal import (
+    RotationJournal,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust.sources import webhooks
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -393,7 +395,7 @@ def test_what_istiod_serves(
         return pem(served)
 
     monkeypatch.setattr(webhooks, "_presented", presented)
-    monkeypatch.setattr(webhooks, "handshake", lambda *_rest, **_more: Served(refusal))
+    monkeypatch.setattr(webhooks, "handshake", lambda *_rest, **_more: Presented(refusal))
     result = mesh.run()
     told = [reason["rule"] for entry in result["findings"] for reason in entry["reasons"]]
     assert (asked, told) == ([("10.0.0.9", 15017, "istiod.istio-system.svc")], rules)
@@ -492,7 +494,7 @@ def rotating(mesh: TrustedMesh, hours: float, **changes: Any) -> Any:
     new_root = certificate("new root", key, ca=True, end=NOW + 3000 * DAY)
     new = certificate("new CA", ec_key(), issuer=("new root", key), ca=True, end=NOW + 700 * DAY)
     old = Bundle(pem(mesh.middle), key_pem(mesh.middle_key), pem(mesh.middle), pem(mesh.root))
-    journal = Journal(
+    journal = RotationJournal(
         namespace=HOME,
         mesh="shop",
         old=old,

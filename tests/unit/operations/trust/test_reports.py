@@ -20,7 +20,10 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     Limits,
     TrustEntry,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import Facts, Fault
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.x509 import (
+    CertificateFacts,
+    CertificateFault,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust.backend import (
     read_limits,
     result_of,
@@ -45,8 +48,12 @@ def entry(
 ) -> TrustEntry:
     life = None
     if days is not None:
-        life = Facts("ab", "12", NOW - 10 * DAY, NOW + days * DAY, ("a",), subject="CN=a", issuer="CN=b")
-    return TrustEntry(kind, where, part, verdict, tuple(Fault("rule", text) for text in reasons), life)
+        life = CertificateFacts(
+            "ab", "12", NOW - 10 * DAY, NOW + days * DAY, ("a",), subject="CN=a", issuer="CN=b"
+        )
+    return TrustEntry(
+        kind, where, part, verdict, tuple(CertificateFault("rule", text) for text in reasons), life
+    )
 
 
 MIXED = [
@@ -299,6 +306,10 @@ def test_the_time_line_has_a_bar_for_each_end_the_soonest_first(tmp_path: Path) 
     assert widths[-1] == 780.0  # twenty years and more: the whole line
     assert [colour for *_rest, colour in found] == ["#cf222e", "#1a7f37", "#a15c00", "#1a7f37", "#1a7f37"]
     assert [top for _title, top, _width, _colour in found] == [31.0, 51.0, 71.0, 91.0, 111.0]
+    labels = [float(y) for y in re.findall(r'</title><text x="\d+" y="(\d+)"', page)]
+    assert [0 < label - top < 14 for label, (_title, top, *_rest) in zip(labels, found, strict=True)] == [
+        True,
+    ] * 5, "beside its bar"
     assert 'viewBox="0 0 1160 140"' in page
     assert f">{'S' * 49}…</text>" in page
     ticks = re.findall(r'<path d="M([\d.]+) 24V140".*?text-anchor="middle">(.*?)</text>', page)

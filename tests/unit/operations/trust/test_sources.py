@@ -22,11 +22,11 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.kube.target impo
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.credentials import (
     Credential,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.trust import Judge
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificates.trust import TrustJudge
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.proof import (
     ServingProof,
 )
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust.look import Look, seen
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust.look import TrustLook, seen
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.trust.sources import (
     authorities,
     clocks,
@@ -44,7 +44,7 @@ from .test_planted import istiod, orphan, rotating
 from .trusted_mesh import HOME, SHOP, TrustedMesh, b64, secret
 
 Told = tuple[str, str, str, str, str]
-Source = Callable[[Look], Iterator[Any]]
+Source = Callable[[TrustLook], Iterator[Any]]
 OLD_ROOT = certificate("old", ec_key(), ca=True, begin=NOW - 9 * DAY, end=NOW - DAY)
 
 
@@ -53,10 +53,10 @@ def mesh() -> TrustedMesh:
     return TrustedMesh()
 
 
-def look_at(mesh: TrustedMesh, **changes: Any) -> Look:
+def look_at(mesh: TrustedMesh, **changes: Any) -> TrustLook:
     given: dict[str, Any] = {
         "client": mesh.cluster,
-        "judge": Judge(NOW),
+        "judge": TrustJudge(NOW),
         "clock": mesh.clock,
         "target": Target("kubeconfig k", {}, {}),
         "mesh": "shop",
@@ -66,7 +66,7 @@ def look_at(mesh: TrustedMesh, **changes: Any) -> Look:
         "max_proxies": 9,
         **changes,
     }
-    return Look(**given)
+    return TrustLook(**given)
 
 
 def told(source: Source, mesh: TrustedMesh, **changes: Any) -> list[Told]:
@@ -88,15 +88,15 @@ def told(source: Source, mesh: TrustedMesh, **changes: Any) -> list[Told]:
 
 
 def test_what_may_not_be_looked_at_is_said_after_what_was_found() -> None:
-    def half(look: Look) -> Iterator[Any]:
+    def half(look: TrustLook) -> Iterator[Any]:
         yield look.judge.wrong("clock", "Node a", "clock", "r", "m")
         raise ApiError("no right", status=403)
 
-    def broken(_look: Look) -> Iterator[Any]:
+    def broken(_look: TrustLook) -> Iterator[Any]:
         yield from ()
         raise MalformedError("spec is a list")
 
-    def wrong(_look: Look) -> Iterator[Any]:
+    def wrong(_look: TrustLook) -> Iterator[Any]:
         yield from ()
         raise KeyError("x")
 
@@ -540,7 +540,7 @@ def test_what_istiod_presents_is_held_against_the_bundles_of_its_own_service(
     where = f"Pod {HOME}/istiod-1"
     with serving(tmp_path, own, key=key) as port:
         monkeypatch.setattr(webhooks, "WEBHOOK_PORT", port)
-        judge = Judge(today)
+        judge = TrustJudge(today)
         put_webhooks(
             mesh, ("a", HOME, host, pem(root)), ("b", HOME, "another", pem(stranger)), ("c", HOME, host, b"x")
         )
@@ -744,6 +744,23 @@ def test_the_ca_of_the_clients_in_a_secret_of_its_own(mesh: TrustedMesh) -> None
     mesh.cluster.put(secret(HOME, "clients", cacert=pem(mesh.root)))
     assert named("clients")[-1][:3] == ("pass", f"Secret {HOME}/clients", "client CA")
     assert "client CA" not in [one[2] for one in named("configmap://roots")]
+
+
+def test_a_ca_that_two_credentials_name_is_told_once(mesh: TrustedMesh) -> None:
+    found = mesh.cluster.find("Secret", "api", HOME)
+    assert found is not None
+    mesh.cluster.put({**found, "metadata": {"namespace": HOME, "name": "other"}})
+    mesh.cluster.put(secret(HOME, "clients", cacert=pem(mesh.root)))
+
+    def change(obj: dict[str, Any]) -> None:
+        (server,) = obj["spec"]["servers"]
+        server["tls"]["caCertCredentialName"] = "clients"
+        second = {**server, "tls": {**server["tls"], "credentialName": "other"}}
+        obj["spec"]["servers"] = [server, second]
+
+    mesh.change("Gateway", "public", SHOP, change)
+    where = [one[1] for one in told(gateways.gateway_credentials, mesh) if one[2] == "client CA"]
+    assert where == [f"Secret {HOME}/clients"]
 
 
 def test_what_a_gateway_names_and_is_no_secret_is_not_looked_for(mesh: TrustedMesh) -> None:

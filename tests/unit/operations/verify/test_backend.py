@@ -569,6 +569,10 @@ TO_PAY = {"route": [{"destination": {"host": PAY_HOST}}]}
 
 def test_a_second_report_says_what_changed_and_ends_the_first(mesh: Mesh, tmp_path: Path) -> None:
     path, lines = tmp_path / "verify.json", []
+    for name in ("apps", "kube-system", "zoo"):
+        mesh.put(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "uid": f"uid of {name}"}}
+        )
     first = run(mesh, verify, report_path=str(path))
     assert first["changes"] == {}
     beside = item("VirtualService", "door", {"hosts": [PAY_HOST], "http": [TO_PAY]}, "other")
@@ -577,6 +581,7 @@ def test_a_second_report_says_what_changed_and_ends_the_first(mesh: Mesh, tmp_pa
         mesh.put(one)
     second = run(mesh, verify, report_path=str(path), lines=lines)
     after = json.loads(path.read_text())
+    assert after["cluster"] == "uid of kube-system"
     assert (after["kubernetes"], after["previous_sha256"]) == ("v1.36.0", before["sha256"])
     assert "mtls PeerAuthentication shop/loose: fail" in second["changes"]["new"]
     assert second["changes"]["objects_changed"] == [

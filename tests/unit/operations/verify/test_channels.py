@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Answer, HttpCall
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import (
-    Served,
+    Presented,
     UnreachableError,
     leaf_fingerprint,
 )
@@ -52,20 +52,20 @@ def ended(exit_code: int, error: str = "", status: int = 0) -> Answer:
     return Answer(status, {}, "", exit_code, error)
 
 
-def handshake(answer: Answer) -> Served:
+def handshake(answer: Answer) -> Presented:
     return ProbeChannel("10.0.0.1", "CA", Probe(answer)).handshake(SERVER)
 
 
 @pytest.mark.parametrize("code", [0, 18, 28, 56, 60])
 def test_an_answer_over_tls_shows_that_the_certificate_was_accepted(code: int) -> None:
-    assert handshake(ended(code, "curl: x", status=404)) == Served("")
+    assert handshake(ended(code, "curl: x", status=404)) == Presented("")
 
 
 @pytest.mark.parametrize("code", [-1, 0, 1, 2, 49, 52, 56, 58, 77, 127, 137])
 def test_what_was_not_answered_is_not_accepted(code: int) -> None:
     """Each of these passed before."""
-    assert handshake(ended(code, "curl: (n) why")) == Served("", unanswered="curl: (n) why")
-    assert handshake(ended(code)) == Served("", unanswered=f"no HTTP answer (curl exit {code})")
+    assert handshake(ended(code, "curl: (n) why")) == Presented("", unanswered="curl: (n) why")
+    assert handshake(ended(code)) == Presented("", unanswered=f"no HTTP answer (curl exit {code})")
 
 
 @pytest.mark.parametrize(
@@ -79,11 +79,11 @@ def test_what_was_not_answered_is_not_accepted(code: int) -> None:
     ],
 )
 def test_a_refused_certificate_is_a_fault(code: int, error: str, untrusted: bool) -> None:
-    assert handshake(ended(code, error)) == Served(error, untrusted=untrusted)
+    assert handshake(ended(code, error)) == Presented(error, untrusted=untrusted)
 
 
 def test_a_fault_without_words_is_one_all_the_same() -> None:
-    assert handshake(ended(60)) == Served("curl exit 60")
+    assert handshake(ended(60)) == Presented("curl exit 60")
 
 
 @pytest.mark.parametrize("code", [5, 6, 7, 28])
@@ -127,7 +127,7 @@ MUTUAL = dataclasses.replace(SERVER, mode="MUTUAL")
 @pytest.mark.parametrize("code", [1, 8, 51, 52, 56, 60])
 def test_a_server_behind_the_gateway_need_not_speak_http(code: int) -> None:
     served = ProbeChannel("10.0.0.1", "", Probe(ended(code, "curl: x"))).handshake(PASSTHROUGH)
-    assert served == Served("")
+    assert served == Presented("")
 
 
 @pytest.mark.parametrize("code", [35, 127, -1])
@@ -140,7 +140,7 @@ def test_nor_is_it_there_because_curl_ended(code: int) -> None:
 def test_a_host_that_wants_a_certificate_says_so(alert: str) -> None:
     told = f"curl: (56) OpenSSL SSL_read: {alert}, errno 0"
     served = ProbeChannel("10.0.0.1", "", Probe(ended(56, told))).handshake(MUTUAL)
-    assert served == Served("", client_refused=told)
+    assert served == Presented("", client_refused=told)
     other = ProbeChannel("10.0.0.1", "", Probe(ended(56, told))).handshake(SERVER)
     assert not other.client_refused
 
@@ -148,7 +148,7 @@ def test_a_host_that_wants_a_certificate_says_so(alert: str) -> None:
 def test_a_host_that_wants_a_certificate_may_fail_for_another_reason() -> None:
     told = "curl: (56) Recv failure: Connection reset by peer"
     served = ProbeChannel("10.0.0.1", "", Probe(ended(56, told))).handshake(MUTUAL)
-    assert served == Served("", unanswered=told)
+    assert served == Presented("", unanswered=told)
 
 
 def test_the_direct_way_says_where_it_went() -> None:

@@ -12,14 +12,14 @@ from typing import Any
 from ...catalogue.mesh import Catalogue
 from ...catalogue.services import Service
 from ...promql import one_of, quoted
-from ..queries import SERVICE, Scope, plain
+from ..queries import SERVICE, QueryScope, plain
 from .panels import DATASOURCE, target
 
 _MOST_MARKS = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Mark:
+class RolloutMark:
     """A rollout on the line of time.
 
     :param service: its key. :param said: what it did, such as ``v2 promoted``.
@@ -32,7 +32,9 @@ class Mark:
     end: float
 
 
-def annotations_of(catalogue: Catalogue, scope: Scope, marks: Sequence[Mark]) -> list[dict[str, Any]]:
+def annotations_of(
+    catalogue: Catalogue, scope: QueryScope, marks: Sequence[RolloutMark]
+) -> list[dict[str, Any]]:
     """The queries of a dashboard's annotations. :returns: each as Grafana's dashboard model has it."""
     found = []
     if marks:
@@ -58,7 +60,7 @@ def _annotation(name: str, colour: str, query: str, told: str) -> dict[str, Any]
     }
 
 
-def _marked(mark: Mark) -> str:
+def _marked(mark: RolloutMark) -> str:
     """A series that is there from begin to end, and at least at one point of the graph."""
     found = f"vector(time()) >= {mark.begin:.0f} < {max(mark.begin, mark.end):.0f} + $__interval_ms / 1000"
     for label, value in (("service", mark.service), ("said", mark.said)):
@@ -67,7 +69,7 @@ def _marked(mark: Mark) -> str:
     return found
 
 
-def _beginning(scope: Scope, services: Sequence[Service]) -> str:
+def _beginning(scope: QueryScope, services: Sequence[Service]) -> str:
     """Versions with requests of which there was none for an hour before."""
     chosen = f",{SERVICE}=~{plain(one_of(service.fqdn for service in services))}"
     mine = dataclasses.replace(scope, service=chosen)

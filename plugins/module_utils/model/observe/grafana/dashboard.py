@@ -28,8 +28,8 @@ from ...certificates.trust import (
     Limits,
 )
 from ...promql import quoted
-from ..queries import SERVICE, Scope, error_share, plain
-from .annotations import Mark, annotations_of
+from ..queries import SERVICE, QueryScope, error_share, plain
+from .annotations import RolloutMark, annotations_of
 from .panels import CALM, FAILING, Panel, Steps, counts, graph, link, placed, row, stat, table, text
 
 _SCHEMA = 39
@@ -55,7 +55,7 @@ _TOLD = (
 _FAILED = "Status 5xx, gRPC statuses of failed servers, and no answer unless the caller went away."
 
 
-def dashboard(catalogue: Catalogue, scope: Scope, marks: Sequence[Mark] = ()) -> dict[str, Any]:
+def dashboard(catalogue: Catalogue, scope: QueryScope, marks: Sequence[RolloutMark] = ()) -> dict[str, Any]:
     """The dashboard of a mesh, as a file that Grafana reads.
 
     :param scope: which series are the mesh's. :param marks: its rollouts.
@@ -136,7 +136,7 @@ def _word(value: Any) -> str:
     return str(value).replace(",", "\\,")
 
 
-def _panels(catalogue: Catalogue, scope: Scope, uid: str) -> list[Panel]:
+def _panels(catalogue: Catalogue, scope: QueryScope, uid: str) -> list[Panel]:
     found: list[Panel] = []
     for title, lines in (
         ("Mesh", _overview(scope, uid)),
@@ -171,7 +171,7 @@ def _numbered(panels: Sequence[Panel]) -> list[Panel]:
     return found
 
 
-def _overview(scope: Scope, uid: str) -> list[tuple[int, list[Panel]]]:
+def _overview(scope: QueryScope, uid: str) -> list[tuple[int, list[Panel]]]:
     requests, failed = scope.requests(), scope.failed()
     share = error_share(f"sum({failed})", f"sum({requests})")
     values = {
@@ -204,7 +204,7 @@ def _overview(scope: Scope, uid: str) -> list[tuple[int, list[Panel]]]:
     ]  # fmt: skip
 
 
-def _calls(catalogue: Catalogue, scope: Scope) -> list[tuple[int, list[Panel]]]:
+def _calls(catalogue: Catalogue, scope: QueryScope) -> list[tuple[int, list[Panel]]]:
     requests = scope.edge_requests()
     values = {
         "requests": (requests, "requests", CALM),
@@ -225,7 +225,7 @@ def _cell(value: str) -> str:
     return re.sub(r"[^A-Za-z0-9./: -]", lambda found: f"&#{ord(found[0])};", value)
 
 
-def _certificates(mesh: str, scope: Scope) -> list[tuple[int, list[Panel]]]:
+def _certificates(mesh: str, scope: QueryScope) -> list[tuple[int, list[Panel]]]:
     mine = f"mesh={plain(quoted(mesh))}{scope.only}"
     lasting = f'{mine},kind!="{WORKLOAD}"'
     days = f"({END_METRIC}{{{lasting}}} - time()) / 86400"
@@ -251,7 +251,7 @@ def _certificates(mesh: str, scope: Scope) -> list[tuple[int, list[Panel]]]:
     ]
 
 
-def _of_service(scope: Scope) -> list[tuple[int, list[Panel]]]:
+def _of_service(scope: QueryScope) -> list[tuple[int, list[Panel]]]:
     requests, failed = scope.requests(), scope.failed()
     caller = "{{source_workload_namespace}}/{{source_canonical_service}}"
     quantiles = {name: scope.quantile(share) for name, share in _QUANTILES}

@@ -26,7 +26,7 @@ class Span:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Mark:
+class AxisMark:
     """A moment that decided. :param kind: ``bad`` or ``good``."""
 
     at: float
@@ -41,7 +41,7 @@ class TimeAxis:
     begin: float
     end: float
     spans: tuple[Span, ...]
-    marks: tuple[Mark, ...]
+    marks: tuple[AxisMark, ...]
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
@@ -100,7 +100,7 @@ def _label(phase: Mapping[str, Any]) -> str:
     return f"{phase.get('number')} \u00b7 {what}"
 
 
-def _marks(timeline: Sequence[Mapping[str, Any]]) -> list[Mark]:
+def _marks(timeline: Sequence[Mapping[str, Any]]) -> list[AxisMark]:
     kinds = (
         ("rollback:", "rollback", "bad"),
         ("held:", "held", "bad"),
@@ -108,10 +108,10 @@ def _marks(timeline: Sequence[Mapping[str, Any]]) -> list[Mark]:
         ("promotion: intent", "promotion", "good"),
         ("taken over", "taken over", "bad"),
     )
-    found: list[Mark] = []
+    found: list[AxisMark] = []
     for line in timeline:
         at, event = seconds(line.get("at")), str(line.get("event", ""))
         for begin, label, kind in kinds:
             if at is not None and event.startswith(begin) and (not found or found[-1].label != label):
-                found.append(Mark(at, label, kind))
+                found.append(AxisMark(at, label, kind))
     return found

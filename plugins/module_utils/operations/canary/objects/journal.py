@@ -23,7 +23,7 @@ from ....model.rollout.journal import (
     Action,
     Journal,
     JournalError,
-    Request,
+    PersonRequest,
     parse_journal,
     parse_request,
 )
@@ -121,7 +121,7 @@ class JournalStore:
             return
         raise too_fast(f"ConfigMap {self._namespace}/{self._name}")
 
-    def request(self) -> Request | None:
+    def request(self) -> PersonRequest | None:
         """The request that waits for this run in the journal as last read or written."""
         text = text_at(self._object, "data", REQUEST_KEY)
         waits = text and text != self._taken
@@ -140,7 +140,7 @@ class JournalStore:
                     " wait until it is done",
                     rule="rollback-asked",
                 )
-            request = Request(action, by, timestamp(self._clock.now()), self.current.run)
+            request = PersonRequest(action, by, timestamp(self._clock.now()), self.current.run)
             version = text_at(self._object, "metadata", "resourceVersion")
             patch = {"metadata": {"resourceVersion": version}, "data": {REQUEST_KEY: request.as_json()}}
             try:

@@ -11,7 +11,7 @@ from ....model.rollout.record import journal_name
 from ..protocols import Objects
 
 
-class Lease(lease.Lease):
+class RolloutLease(lease.Lease):
     """The Lease that one runner at a time holds for the rollouts of a service; named as their journal."""
 
     def __init__(

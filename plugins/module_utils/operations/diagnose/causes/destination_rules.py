@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ....errors import nearest
-from ....fields import labels_of, mapping_at, mappings_at, name_of, namespace_of, text_at
+from ....fields import labels_of, mappings_at, name_of, namespace_of, text_at
 from ....model.virtual_services import full_host
 from ....object_id import object_id
 from ..case import Case, Obj
@@ -66,9 +66,5 @@ def _shadows(case: Case) -> Iterator[Cause]:
 
 
 def _subsets(rules: list[Obj]) -> set[str]:
-    return {
-        text_at(subset, "name")
-        for rule in rules
-        for subset in mappings_at(rule, "spec", "subsets")
-        if mapping_at(subset, "labels") or text_at(subset, "name")
-    }
+    names = (text_at(one, "name") for rule in rules for one in mappings_at(rule, "spec", "subsets"))
+    return {name for name in names if name}

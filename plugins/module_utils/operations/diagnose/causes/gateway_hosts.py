@@ -14,7 +14,7 @@ from ....model.host_patterns import takes_in
 from ....model.virtual_services import MESH, bound_gateways
 from ....object_id import object_id
 from ....words import few
-from ..case import Case, Obj, Route, full_name
+from ..case import Case, LiveVirtualService, Obj, full_name
 from ..cause import GATEWAY, LIKELY, SURE, Cause
 from .route_conflicts import exported
 from .words import edit
@@ -65,7 +65,7 @@ def _hosts(gateway: Obj) -> list[str]:
     return [host for server in mappings_at(gateway, "spec", "servers") for host in server_hosts(server)]
 
 
-def _outside(case: Case, item: Route, gateways: list[Obj]) -> Iterator[Cause]:
+def _outside(case: Case, item: LiveVirtualService, gateways: list[Obj]) -> Iterator[Cause]:
     """Hosts of a VirtualService that none of its Gateways serves (IST0132)."""
     for gateway in gateways:
         served = _hosts(gateway)
@@ -133,5 +133,5 @@ def _streams(case: Case) -> Iterator[Cause]:
                 yield Cause(GATEWAY, item.id, said, remedy, LIKELY + 20)
 
 
-def _has_tls(item: Route) -> bool:
+def _has_tls(item: LiveVirtualService) -> bool:
     return any(route.protocol == "tls" for route in item.read.routes)

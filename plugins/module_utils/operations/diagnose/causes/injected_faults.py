@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ....fields import field, mapping_at, text_at
-from ..case import Case, Route
+from ..case import Case, LiveVirtualService
 from ..cause import LATENCY, LIKELY, ROUTING, SURE, Cause
 from .route_conflicts import rules_of
 from .words import edit
@@ -49,7 +49,7 @@ def _share(fault: Mapping[str, Any]) -> float:
     return float(value or 0)
 
 
-def _is_stated(case: Case, item: Route) -> bool:
+def _is_stated(case: Case, item: LiveVirtualService) -> bool:
     """Whether the catalogue itself injects faults there."""
     hosts = {target.host for route in item.read.routes for target in route.destinations}
     return any(service.fqdn in hosts and service.fault is not None for service in case.catalogue.services)

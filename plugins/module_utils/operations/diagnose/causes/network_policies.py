@@ -20,11 +20,11 @@ from ....words import few
 from ..case import Case, Obj, full_name
 from ..cause import CONTROL_PLANE, DNS, LIKELY, SECURITY, SURE, Cause
 from ..gateway_pods import pods_of
-from ..network_rules import NetworkRules, Port
+from ..network_rules import CalledPort, NetworkRules
 from .words import edit
 
-XDS = Port(15012)
-DNS_PORT = Port(53, "UDP")
+XDS = CalledPort(15012)
+DNS_PORT = CalledPort(53, "UDP")
 SERVER = {"k8s-app": "kube-dns"}
 MAX_PAIRS = 200
 """So many pairs of pods are tried at most; pods of one workload have the same labels anyway."""
@@ -55,7 +55,7 @@ def _calls(case: Case, rules: NetworkRules) -> Iterator[Cause]:
                 if pairs > MAX_PAIRS:
                     return
                 for number in target_ports(ports, callee):
-                    denying = rules.denying(caller, callee, Port(number))
+                    denying = rules.denying(caller, callee, CalledPort(number))
                     if denying:
                         what = f"Pod {full_name(caller)} from port {number} of Pod {full_name(callee)}"
                         yield _cause(SECURITY, denying, what, SURE if failing else LIKELY + 10)

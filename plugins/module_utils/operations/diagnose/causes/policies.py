@@ -18,7 +18,7 @@ from ....model.security.authorization import action_of, decides
 from ....model.security.pods import read_pod
 from ....model.security.requests import DENY, UNKNOWN, Decision, Request, Token, path_alone
 from ....object_id import object_id
-from ..case import Case, Obj, Seen, full_name
+from ..case import Case, Obj, SeenLine, full_name
 from ..cause import LIKELY, POSSIBLE, SECURITY, SEEN, SURE, Cause
 from .calls import Call, calls, principal_of
 from .words import edit
@@ -141,7 +141,7 @@ def _needs_token(case: Case, call: Call, request: Request) -> bool:
     return False
 
 
-def _refusals(case: Case) -> list[Seen]:
+def _refusals(case: Case) -> list[SeenLine]:
     callees = set(map(full_name, case.callees or case.subjects))
     return [seen for seen in case.material.lines if seen.line.refused and seen.proxy in callees]
 
@@ -157,7 +157,7 @@ def _logged(case: Case) -> Iterator[Cause]:
         for pod in case.callers or [pod for place in case.meshed for pod in case.live.of("Pod", place)]
         for address in addresses(pod)
     }
-    by_object: dict[str, list[tuple[Seen, Obj]]] = {}
+    by_object: dict[str, list[tuple[SeenLine, Obj]]] = {}
     for seen in _refusals(case):
         caller = callers.get(seen.line.peer)
         if caller is None:
@@ -174,7 +174,7 @@ def _logged(case: Case) -> Iterator[Cause]:
         yield Cause(SECURITY, name, said, f"{ALLOWED}, or {edit(name)}", weight, (shown,))
 
 
-def _again(case: Case, seen: Seen, caller: Obj) -> Decision | None:
+def _again(case: Case, seen: SeenLine, caller: Obj) -> Decision | None:
     """What the policies say now to a request that was refused; None when it would be let in."""
     raw = case.live.find("Pod", *seen.proxy.split("/", 1))
     port = seen.line.cluster.split("|")[1:2]

@@ -16,14 +16,14 @@ from typing import Any
 from ....fields import age_order, list_at, mapping_at, mappings_at, namespace_of
 from ....model.virtual_services import MESH, bound_gateways
 from ....words import few
-from ..case import Case, Route
+from ..case import Case, LiveVirtualService
 from ..cause import LIKELY, POSSIBLE, ROUTING, SEEN, SURE, Cause
 from .words import edit
 
 
 def find(case: Case) -> Iterator[Cause]:
     """VirtualServices of the symptom's hosts. :returns: conflicts first, then routes that take nothing."""
-    by_host: dict[str, list[Route]] = {}
+    by_host: dict[str, list[LiveVirtualService]] = {}
     for item in case.concerned_routes():
         if MESH in bound_gateways(item.raw):
             for host in item.read.hosts:
@@ -47,7 +47,7 @@ def exported(obj: Mapping[str, Any], namespace: str) -> bool:
     return "*" in wanted or namespace in wanted or ("." in wanted and namespace == namespace_of(obj))
 
 
-def _losers(items: list[Route]) -> Iterator[tuple[Route, Route]]:
+def _losers(items: list[LiveVirtualService]) -> Iterator[tuple[LiveVirtualService, LiveVirtualService]]:
     ordered = sorted(items, key=_place)
     for index, item in enumerate(ordered):
         for first in ordered[:index]:
@@ -57,7 +57,7 @@ def _losers(items: list[Route]) -> Iterator[tuple[Route, Route]]:
                 break
 
 
-def _place(item: Route) -> tuple[str, str, str]:
+def _place(item: LiveVirtualService) -> tuple[str, str, str]:
     return age_order(item.raw)
 
 
@@ -78,7 +78,7 @@ def _unmatched(case: Case) -> Iterator[Cause]:
             yield Cause(ROUTING, group[0].id, said, edit(group[0].id), SURE + seen, evidence)
 
 
-def _takes(case: Case, item: Route, known: set[str]) -> bool:
+def _takes(case: Case, item: LiveVirtualService, known: set[str]) -> bool:
     """Whether any route takes the symptom's method and path; what is not known of a request may match."""
     if item.id in known:
         return False
@@ -135,6 +135,6 @@ def shadowed(case: Case) -> Iterator[Cause]:
             yield Cause(ROUTING, item.id, said, f"put them first: {edit(item.id)}", POSSIBLE)
 
 
-def rules_of(item: Route) -> list[Mapping[str, Any]]:
+def rules_of(item: LiveVirtualService) -> list[Mapping[str, Any]]:
     """The HTTP routes of a VirtualService, raw. :returns: in their order."""
     return list(mappings_at(item.raw, "spec", "http"))

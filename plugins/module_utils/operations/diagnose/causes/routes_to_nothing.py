@@ -13,7 +13,7 @@ from ....kube.pods import has_labels, takes_requests
 from ....model.virtual_services import Destination, full_host
 from ....object_id import object_id
 from ....words import few
-from ..case import Case, Obj, Route
+from ..case import Case, LiveVirtualService, Obj
 from ..cause import DNS, LIKELY, ROUTING, SEEN, SURE, Cause
 from .words import edit
 
@@ -31,7 +31,7 @@ def find(case: Case) -> Iterator[Cause]:
                     yield from _target(case, item, target)
 
 
-def _target(case: Case, item: Route, target: Destination) -> Iterator[Cause]:
+def _target(case: Case, item: LiveVirtualService, target: Destination) -> Iterator[Cause]:
     """What is wrong with one destination."""
     host, weight = target.host, SURE if target.share >= 100 else LIKELY + 20
     service, entries = case.service(host), case.entries(host)
@@ -48,7 +48,7 @@ def _target(case: Case, item: Route, target: Destination) -> Iterator[Cause]:
         yield Cause(ROUTING, item.id, f"{said}: requests get 503 NC", edit(item.id), weight)
 
 
-def _unknown_host(case: Case, item: Route, target: Destination, weight: int) -> Cause:
+def _unknown_host(case: Case, item: LiveVirtualService, target: Destination, weight: int) -> Cause:
     host = target.host
     names = [name_of(one) for one in case.of("Service")]
     short, _dot, rest = host.partition(".")
@@ -63,7 +63,7 @@ def _unknown_host(case: Case, item: Route, target: Destination, weight: int) -> 
 
 
 def _subset(
-    case: Case, item: Route, target: Destination, service: Obj | None, weight: int
+    case: Case, item: LiveVirtualService, target: Destination, service: Obj | None, weight: int
 ) -> Iterator[Cause]:
     defined = [
         (rule, subset)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..case import Case, Seen, full_name
+from ..case import Case, SeenLine, full_name
 from ..cause import LATENCY, LIKELY, SEEN, Cause
 
 SLOW = 1000
@@ -21,7 +21,7 @@ def find(case: Case) -> Iterator[Cause]:
     if case.symptom.anything:
         return
     callees = set(map(full_name, (*case.callees, *case.named)))
-    by_pod: dict[str, list[Seen]] = {}
+    by_pod: dict[str, list[SeenLine]] = {}
     for seen in case.inbound_lines():
         if seen.proxy in callees and seen.line.code and not seen.line.refused:
             by_pod.setdefault(seen.proxy, []).append(seen)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ....fields import integer_at, mapping_at, text_at
 from ....model.reading.durations import parse_duration
 from ....object_id import object_id
-from ..case import Case, Obj, Route, Seen
+from ..case import Case, LiveVirtualService, Obj, SeenLine
 from ..cause import LATENCY, LIKELY, POSSIBLE, SEEN, SURE, Cause
 from .circuits import policies_of, rules_in_force
 from .route_conflicts import rules_of
@@ -32,7 +32,7 @@ def find(case: Case) -> Iterator[Cause]:
     yield from _connections(case)
 
 
-def _lines(case: Case, item: Route, flag: str) -> list[Seen]:
+def _lines(case: Case, item: LiveVirtualService, flag: str) -> list[SeenLine]:
     """Lines with a flag about requests that a route decides: to its hosts, or where they name no host (those
     of a delegate, a star), to what it leads to. Another host's timeout says nothing about this one's.
     """
@@ -42,7 +42,7 @@ def _lines(case: Case, item: Route, flag: str) -> list[Seen]:
     return case.flagged(flag, *names) if names else []
 
 
-def _timeout(case: Case, item: Route, rule: Obj, lines: list[Seen]) -> Iterator[Cause]:
+def _timeout(case: Case, item: LiveVirtualService, rule: Obj, lines: list[SeenLine]) -> Iterator[Cause]:
     timeout = _seconds(rule, "timeout")
     if not timeout:
         return
@@ -59,7 +59,7 @@ def _timeout(case: Case, item: Route, rule: Obj, lines: list[Seen]) -> Iterator[
         yield Cause(LATENCY, item.id, said.replace("they take", "most take"), edit(item.id), LIKELY)
 
 
-def _retries(case: Case, item: Route, rule: Obj) -> Iterator[Cause]:
+def _retries(case: Case, item: LiveVirtualService, rule: Obj) -> Iterator[Cause]:
     retries = mapping_at(rule, "retries")
     attempts, each = integer_at(retries, "attempts"), _seconds(retries, "perTryTimeout")
     timeout = _seconds(rule, "timeout")

@@ -21,12 +21,12 @@ from ....model.certificates.trust import (
     fingerprints,
     same_certificates,
 )
-from ....model.certificates.x509 import Fault, check_authority
+from ....model.certificates.x509 import CertificateFault, check_authority
 from ....verdicts import FAIL
-from ..look import Look
+from ..look import TrustLook
 
 
-def mesh_roots(look: Look) -> Iterator[TrustEntry]:
+def mesh_roots(look: TrustLook) -> Iterator[TrustEntry]:
     """Every block of the published roots, and namespaces that hold others."""
     where = f"ConfigMap {look.istio_namespace}/{ROOT_CONFIG_MAP}"
     published = look.roots
@@ -45,7 +45,7 @@ def mesh_roots(look: Look) -> Iterator[TrustEntry]:
             yield look.judge.wrong(MESH_ROOT, other, "root", "other-roots", message)
 
 
-def mesh_authority(look: Look) -> Iterator[TrustEntry]:
+def mesh_authority(look: TrustLook) -> Iterator[TrustEntry]:
     """What istiod signs with."""
     for name in (PLUGGED, SELF_SIGNED):
         secret = look.secret(look.istio_namespace, name)
@@ -57,7 +57,7 @@ def mesh_authority(look: Look) -> Iterator[TrustEntry]:
     yield look.judge.unknown(MESH_CA, where, message)
 
 
-def _signer(look: Look, where: str, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
+def _signer(look: TrustLook, where: str, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
     held = bundle_of(secret) or Bundle(b"", b"", b"", b"")
     certificate, key, chain, roots = held.certificate, held.key, held.chain, held.roots
     whole = (
@@ -65,7 +65,7 @@ def _signer(look: Look, where: str, secret: Mapping[str, Any]) -> Iterator[Trust
     )
     entries = look.judge.chain(MESH_CA, where, whole, roots=roots, first="signer")
     faults = [
-        Fault(fault.rule, fault.message)
+        CertificateFault(fault.rule, fault.message)
         for fault in check_authority(certificate, key, look.judge.now)
         if fault.rule not in ("expired", "path")  # the entries say these, with their dates
     ]
@@ -84,7 +84,7 @@ def _signer(look: Look, where: str, secret: Mapping[str, Any]) -> Iterator[Trust
         yield look.judge.wrong(MESH_ROOT, where, "root", "not-published", message)
 
 
-def gateway_authority(look: Look) -> Iterator[TrustEntry]:
+def gateway_authority(look: TrustLook) -> Iterator[TrustEntry]:
     """The CA that issues the gateways' certificates, where there is one of ours."""
     namespace, name = look.authority_home
     secret = look.secret(namespace, name)

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from ....fields import name_of, text_at
 from ....kube.clock import seconds_of
 from ....model.certificates.trust import CLOCK, TrustEntry
-from ..look import Look
+from ..look import TrustLook
 
 MAX_SKEW = 60.0
 _HEARTBEATS = "kube-node-lease"  # the kubelet writes its own time there, every ten seconds
 
 
-def clocks(look: Look) -> Iterator[TrustEntry]:
+def clocks(look: TrustLook) -> Iterator[TrustEntry]:
     """Nodes whose heartbeat lies in the future, and this machine beside the API server."""
     now = look.judge.now.timestamp()
     here = look.clock.now() - now

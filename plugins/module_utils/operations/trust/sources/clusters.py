@@ -17,7 +17,7 @@ from ....model.certificates.served import CERTIFICATE_KEY, decode, served_author
 from ....model.certificates.trust import CONNECTION, ORIGINATION, REMOTE, TrustEntry
 from ....model.reading.values import CA_SUFFIX
 from ....words import told_path
-from ..look import GATEWAY_API, Look
+from ..look import GATEWAY_API, TrustLook
 from .gateways import unread_authority
 
 # istiod reads the kubeconfigs of other clusters from Secrets with this label (pkg/kube/multicluster).
@@ -25,7 +25,7 @@ REMOTE_SELECTOR = "istio/multiCluster=true"
 _ORIGINATING = ("SIMPLE", "MUTUAL")
 
 
-def remote_clusters(look: Look) -> Iterator[TrustEntry]:
+def remote_clusters(look: TrustLook) -> Iterator[TrustEntry]:
     """The client certificates and CAs in the kubeconfigs by which istiod reads other clusters."""
     for secret in look.listed("v1", "Secret", look.istio_namespace, label_selector=REMOTE_SELECTOR):
         for key in mapping_at(secret, "data"):
@@ -44,7 +44,7 @@ def remote_clusters(look: Look) -> Iterator[TrustEntry]:
                 yield from _inline(look, REMOTE, where, "client", entry, "user", "client-certificate-data")
 
 
-def connection(look: Look) -> Iterator[TrustEntry]:
+def connection(look: TrustLook) -> Iterator[TrustEntry]:
     """The certificate of whoever runs this, and the CA by which the API server is known."""
     where = look.target.where
     for part, holder, name in (
@@ -64,7 +64,7 @@ def connection(look: Look) -> Iterator[TrustEntry]:
 
 
 def _inline(
-    look: Look, kind: str, where: str, part: str, entry: Mapping[str, Any], holder: str, key: str
+    look: TrustLook, kind: str, where: str, part: str, entry: Mapping[str, Any], holder: str, key: str
 ) -> Iterator[TrustEntry]:
     text = text_at(entry, holder, key)
     if not text:
@@ -77,7 +77,7 @@ def _inline(
     yield from look.judge.bundle(kind, where, pem, part)
 
 
-def originations(look: Look) -> Iterator[TrustEntry]:
+def originations(look: TrustLook) -> Iterator[TrustEntry]:
     """Secrets with which proxies begin TLS towards others: ``credentialName`` of DestinationRules."""
     homes = sorted({proxy.namespace for proxy in look.proxies if proxy.gateway})
     for rule in sorted(
@@ -106,7 +106,7 @@ def _originating(rule: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
                 yield settings
 
 
-def _origination(look: Look, rule: str, name: str, places: list[str]) -> Iterator[TrustEntry]:
+def _origination(look: TrustLook, rule: str, name: str, places: list[str]) -> Iterator[TrustEntry]:
     for namespace in places:
         where = f"Secret {namespace}/{name}"
         try:

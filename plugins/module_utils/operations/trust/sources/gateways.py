@@ -14,7 +14,7 @@ from ....fields import annotations_of, labels_of, mapping_at, mappings_at, name_
 from ....kube.pods import is_active
 from ....labels import COLLECTION, MANAGED_BY_LABEL, PART_OF_LABEL
 from ....model.certificates.credentials import Credential
-from ....model.certificates.pem import UnreadableError
+from ....model.certificates.pem import UnreadablePemError
 from ....model.certificates.secret import PREVIOUS_OF, TLS_TYPE
 from ....model.certificates.served import (
     AUTHORITY_KEY,
@@ -27,12 +27,12 @@ from ....model.certificates.served import (
     server_hosts,
 )
 from ....model.certificates.trust import CLIENT_CA, DUE, GATEWAY, TrustEntry, certificates_in
-from ....model.certificates.x509 import Fault, facts_of, read_key, same_key
+from ....model.certificates.x509 import CertificateFault, facts_of, read_key, same_key
 from ....model.security.pods import is_for
 from ....verdicts import CANNOT_TELL, FAIL
 from ...certificates.endpoints import endpoints_of
 from ...certificates.proof import look as look_at_pods
-from ..look import Look
+from ..look import TrustLook
 
 
 @dataclasses.dataclass(slots=True)
@@ -45,7 +45,7 @@ class _Named:
     gateways: dict[str, None] = dataclasses.field(default_factory=dict)
 
 
-def gateway_credentials(look: Look) -> Iterator[TrustEntry]:
+def gateway_credentials(look: TrustLook) -> Iterator[TrustEntry]:
     """Every Secret that a Gateway or the catalogue names, and those of ours that nobody names."""
     named, told = _named(look), set()
     for (namespace, name), use in sorted(named.items()):
@@ -72,7 +72,7 @@ def gateway_credentials(look: Look) -> Iterator[TrustEntry]:
             yield from unread_authority(look, CLIENT_CA, where, mapping_at(server, "tls"))
 
 
-def unread_authority(look: Look, kind: str, where: str, tls: Mapping[str, Any]) -> Iterator[TrustEntry]:
+def unread_authority(look: TrustLook, kind: str, where: str, tls: Mapping[str, Any]) -> Iterator[TrustEntry]:
     """A CA that is a file of the pods, out of reach; what an operating system trusts is its business."""
     path = text_at(tls, "caCertificates")
     if path and path != "system" and not text_at(tls, "credentialName"):
@@ -80,7 +80,7 @@ def unread_authority(look: Look, kind: str, where: str, tls: Mapping[str, Any]) 
         yield look.judge.unknown(kind, where, text)
 
 
-def _named(look: Look) -> dict[tuple[str, str], _Named]:
+def _named(look: TrustLook) -> dict[tuple[str, str], _Named]:
     """Namespace and name of each credential -> who names it."""
     found: dict[tuple[str, str], _Named] = {}
     for credential in look.credentials:
@@ -100,7 +100,7 @@ def _named(look: Look) -> dict[tuple[str, str], _Named]:
     return found
 
 
-def _homes(look: Look, gateway: Mapping[str, Any]) -> list[str]:
+def _homes(look: TrustLook, gateway: Mapping[str, Any]) -> list[str]:
     """The namespaces of the pods that a Gateway selects: there istiod looks for its credentials."""
     return sorted({namespace_of(pod) for pod in look.pods if is_active(pod) and is_for(gateway, pod)})
 
@@ -111,7 +111,9 @@ def _certificate(secret: Mapping[str, Any]) -> tuple[bytes, bytes]:
     return certificate or decode(secret, CERTIFICATE_KEY), key
 
 
-def _pair(look: Look, where: str, secret: Mapping[str, Any], hosts: tuple[str, ...]) -> Iterator[TrustEntry]:
+def _pair(
+    look: TrustLook, where: str, secret: Mapping[str, Any], hosts: tuple[str, ...]
+) -> Iterator[TrustEntry]:
     certificate, key = _certificate(secret)
     entries = look.judge.chain(GATEWAY, where, certificate, hosts=hosts)
     fault = _key_fault(certificate, key)
@@ -122,19 +124,21 @@ def _pair(look: Look, where: str, secret: Mapping[str, Any], hosts: tuple[str, .
             yield entry
 
 
-def _key_fault(certificate: bytes, key: bytes) -> Fault | None:
+def _key_fault(certificate: bytes, key: bytes) -> CertificateFault | None:
     blocks = certificates_in(certificate)
     if not blocks or blocks[0].certificate is None:
         return None
     try:
         if same_key(blocks[0].certificate, read_key(key)):
             return None
-    except UnreadableError as error:
-        return Fault("key", f"its private key {error}")
-    return Fault("key-mismatch", "its private key does not belong to it: gateways go on with the one before")
+    except UnreadablePemError as error:
+        return CertificateFault("key", f"its private key {error}")
+    return CertificateFault(
+        "key-mismatch", "its private key does not belong to it: gateways go on with the one before"
+    )
 
 
-def _served(look: Look, credential: Credential, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
+def _served(look: TrustLook, credential: Credential, secret: Mapping[str, Any]) -> Iterator[TrustEntry]:
     """Whether the pods serve what the Secret holds."""
     blocks = certificates_in(_certificate(secret)[0])
     if not blocks or blocks[0].certificate is None:
@@ -152,7 +156,7 @@ def _served(look: Look, credential: Credential, secret: Mapping[str, Any]) -> It
         yield look.judge.unknown(GATEWAY, str(credential), proof.evidence)
 
 
-def _clients(look: Look, namespace: str, names: Sequence[str]) -> Iterator[TrustEntry]:
+def _clients(look: TrustLook, namespace: str, names: Sequence[str]) -> Iterator[TrustEntry]:
     """The CA by which a gateway knows its clients.
 
     :param names: of Secrets, the first that is there counts.
@@ -173,7 +177,7 @@ def _clients(look: Look, namespace: str, names: Sequence[str]) -> Iterator[Trust
     yield look.judge.wrong(CLIENT_CA, where, "client CA", "missing", message)
 
 
-def _orphans(look: Look, named: Mapping[tuple[str, str], _Named]) -> Iterator[TrustEntry]:
+def _orphans(look: TrustLook, named: Mapping[tuple[str, str], _Named]) -> Iterator[TrustEntry]:
     """Pairs of ours that no Gateway names any more: a key that lies about, and an expiry that alarms."""
     selector = f"{MANAGED_BY_LABEL}={COLLECTION}"
     for namespace in sorted({namespace for namespace, _name in named}):
@@ -183,9 +187,11 @@ def _orphans(look: Look, named: Mapping[tuple[str, str], _Named]) -> Iterator[Tr
             if key in named or foreign or secret.get("type") != TLS_TYPE or key == look.authority_home:
                 continue
             where = f"Secret {namespace}/{key[1]}"
-            fault = Fault("orphan", "no Gateway and no server of the catalogue names it: delete it")
+            fault = CertificateFault(
+                "orphan", "no Gateway and no server of the catalogue names it: delete it"
+            )
             if of := annotations_of(secret).get(PREVIOUS_OF):
                 text = f"the rotation of {of} was not finished: run playbook certificates again"
-                fault = Fault("unfinished", text)
+                fault = CertificateFault("unfinished", text)
             for entry in look.judge.chain(GATEWAY, where, _certificate(secret)[0])[:1]:
                 yield dataclasses.replace(entry, verdict=DUE, reasons=(fault,))

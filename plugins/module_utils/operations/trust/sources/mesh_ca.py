@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 from ....kube.clock import seconds_of
 from ....model.certificates.trust import DUE, ROTATION, TrustEntry
-from ....model.certificates.x509 import Fault
+from ....model.certificates.x509 import CertificateFault
 from ...mesh_ca.journal import JOURNAL
-from ..look import Look
+from ..look import TrustLook
 
 
-def mesh_ca_rotation(look: Look) -> Iterator[TrustEntry]:
+def mesh_ca_rotation(look: TrustLook) -> Iterator[TrustEntry]:
     """Where it stands. One older than the limit was forgotten: proxies trust two roots, or wait for one."""
     journal = look.rotation
     if journal is None:
@@ -36,4 +36,4 @@ def mesh_ca_rotation(look: Look) -> Iterator[TrustEntry]:
         limit = f"{text}; it should have ended after {look.mesh_ca_limit / 3600:g} h"
         yield look.judge.wrong(ROTATION, where, "mesh CA", "unfinished", limit)
     else:
-        yield TrustEntry(ROTATION, where, "mesh CA", DUE, (Fault("in-progress", text),))
+        yield TrustEntry(ROTATION, where, "mesh CA", DUE, (CertificateFault("in-progress", text),))

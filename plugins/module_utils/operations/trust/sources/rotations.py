@@ -11,12 +11,12 @@ from ....fields import annotations_of
 from ....kube.clock import seconds_of
 from ....model.certificates.trust import ROTATION, TrustEntry
 from ...certificates.backend import LAST_SUCCESS, LEASE
-from ..look import Look
+from ..look import TrustLook
 
 PERIODS = 2.0
 
 
-def rotations(look: Look) -> Iterator[TrustEntry]:
+def rotations(look: TrustLook) -> Iterator[TrustEntry]:
     """When the last rotation went well, in each namespace with a credential of the catalogue."""
     if not look.rotation_period:
         return

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 
 from ....istio.proxy.certificates import Shown, foreign_certificates
 from ....model.certificates.trust import GATEWAY, ORIGINATION, TrustEntry
-from ....model.certificates.x509 import Facts
-from ..look import Look
+from ....model.certificates.x509 import CertificateFacts
+from ..look import TrustLook
 
 
-def unnamed(look: Look) -> Iterator[TrustEntry]:
+def unnamed(look: TrustLook) -> Iterator[TrustEntry]:
     """Each of them once for every workload that uses it; to be asked last."""
     found: dict[tuple[str, str, Shown], int] = {}
     for proxy, text in look.certs:
@@ -29,7 +29,7 @@ def unnamed(look: Look) -> Iterator[TrustEntry]:
     for (kind, workload, shown), count in sorted(found.items()):
         where = f"{workload} ({count} {'proxy' if count == 1 else 'proxies'}), in no Secret looked at"
         begin, end = _moment(shown.begin), _moment(shown.end)
-        life = Facts("", shown.serial, begin, end, shown.names, subject="", issuer="")
+        life = CertificateFacts("", shown.serial, begin, end, shown.names, subject="", issuer="")
         yield look.judge.entry(kind, where, ", ".join(shown.names) or shown.path or shown.serial, life)
 
 

@@ -19,9 +19,9 @@ from ....istio.istiod import DEFAULT_REVISION, ISTIOD_SELECTOR, calls_istiod
 from ....istio.proxy.handshake import UnreachableError, handshake
 from ....kube.pods import takes_requests
 from ....model.certificates.trust import ISTIOD, WEBHOOK, TrustEntry, fingerprints
-from ....model.certificates.x509 import Fault
+from ....model.certificates.x509 import CertificateFault
 from ....verdicts import FAIL
-from ..look import Look
+from ..look import TrustLook
 
 ADMISSION = "admissionregistration.k8s.io/v1"
 CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
@@ -30,7 +30,7 @@ _SECONDS = 3.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Bundle:
+class WebhookTrust:
     """What a webhook configuration trusts.
 
     :param where: the configuration. :param names: its webhooks that say the same. :param service: the
@@ -43,7 +43,7 @@ class Bundle:
     pem: bytes
 
 
-def istiods(look: Look) -> Iterator[TrustEntry]:
+def istiods(look: TrustLook) -> Iterator[TrustEntry]:
     """What each istiod pod serves, and whether the webhooks' bundles accept it."""
     pods = look.listed("v1", "Pod", look.istio_namespace, label_selector=ISTIOD_SELECTOR)
     bundles = bundles_of(look)
@@ -83,7 +83,7 @@ def _presented(address: str, port: int, host: str) -> bytes:
     return ssl.DER_cert_to_PEM_cert(der).encode()
 
 
-def _refused(address: str, host: str, bundles: list[Bundle]) -> list[Fault]:
+def _refused(address: str, host: str, bundles: list[WebhookTrust]) -> list[CertificateFault]:
     """The bundles with which a client refuses what istiod serves."""
     faults = []
     for bundle in bundles:
@@ -94,11 +94,13 @@ def _refused(address: str, host: str, bundles: list[Bundle]) -> list[Fault]:
         except UnreachableError:
             continue
         if served.fault:
-            faults.append(Fault("bundle-mismatch", f"is refused by {bundle.where}: {served.fault}"))
+            faults.append(
+                CertificateFault("bundle-mismatch", f"is refused by {bundle.where}: {served.fault}")
+            )
     return faults
 
 
-def bundles_of(look: Look) -> list[Bundle]:
+def bundles_of(look: TrustLook) -> list[WebhookTrust]:
     """The bundles of istiod's webhooks. :returns: each once per configuration, in order."""
     found = []
     for kind in CONFIGURATIONS:
@@ -112,7 +114,7 @@ def bundles_of(look: Look) -> list[Bundle]:
                 same.setdefault(key, []).append(text_at(webhook, "name"))
             for (service_name, text), names in same.items():
                 where = f"{kind} {name_of(obj)}"
-                found.append(Bundle(where, tuple(names), service_name, _decoded(text)))
+                found.append(WebhookTrust(where, tuple(names), service_name, _decoded(text)))
     return found
 
 
@@ -123,14 +125,16 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
-def webhooks(look: Look) -> Iterator[TrustEntry]:
+def webhooks(look: TrustLook) -> Iterator[TrustEntry]:
     """Every block of every bundle; one that holds none of the mesh's roots is another CA's."""
     roots = fingerprints(look.roots)
     for bundle in bundles_of(look):
         part = f"caBundle of {', '.join(bundle.names)}"
         entries = look.judge.bundle(WEBHOOK, bundle.where, bundle.pem, part)
         held = fingerprints(bundle.pem)
-        fault = Fault("bundle-mismatch", "holds none of the mesh's roots: the API server refuses istiod")
+        fault = CertificateFault(
+            "bundle-mismatch", "holds none of the mesh's roots: the API server refuses istiod"
+        )
         for position, entry in enumerate(entries):
             if position == 0 and held and roots and not held & roots:
                 yield dataclasses.replace(entry, verdict=FAIL, reasons=(fault, *entry.reasons))

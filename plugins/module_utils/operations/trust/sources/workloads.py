@@ -14,12 +14,12 @@ from ....istio.proxy.admin import admin_get
 from ....istio.proxy.certificates import judge_certificates, lives, serial_numbers
 from ....istio.proxy.running import RunningProxy, sample
 from ....model.certificates.trust import WORKLOAD, TrustEntry
-from ....model.certificates.x509 import Facts, Fault
+from ....model.certificates.x509 import CertificateFacts, CertificateFault
 from ....verdicts import CANNOT_TELL, PASS
-from ..look import Look
+from ..look import TrustLook
 
 
-def workloads(look: Look) -> Iterator[TrustEntry]:
+def workloads(look: TrustLook) -> Iterator[TrustEntry]:
     """Per workload the one of its good proxies that ends first; every proxy that is not well."""
     chosen = sample(look.proxies, look.max_proxies)
     roots = serial_numbers((look.roots + look.rotated_roots).decode("ascii", "replace"))
@@ -46,7 +46,7 @@ def _first_to_end(workload: str, alike: list[TrustEntry]) -> TrustEntry:
     return dataclasses.replace(first, where=workload, part=f"{count}, the first to end")
 
 
-def _entry(look: Look, proxy: RunningProxy, roots: frozenset[str]) -> TrustEntry:
+def _entry(look: TrustLook, proxy: RunningProxy, roots: frozenset[str]) -> TrustEntry:
     where = f"proxy {proxy}"
     try:
         text = admin_get(look.client, proxy, "certs")
@@ -61,8 +61,8 @@ def _entry(look: Look, proxy: RunningProxy, roots: frozenset[str]) -> TrustEntry
     if own is None:
         return look.judge.wrong(WORKLOAD, where, "leaf", "no-certificate", judged.reason)
     begin, end, identity_seen = own
-    life = Facts("", "", _moment(begin), _moment(end), (), subject=identity_seen, issuer="")
-    faults = [Fault("identity", judged.reason)] if judged.verdict != PASS else []
+    life = CertificateFacts("", "", _moment(begin), _moment(end), (), subject=identity_seen, issuer="")
+    faults = [CertificateFault("identity", judged.reason)] if judged.verdict != PASS else []
     return look.judge.entry(WORKLOAD, where, "leaf", life, *faults)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from ....istio.probe.pods import Answer
-from ....istio.proxy.handshake import Served, UnreachableError
+from ....istio.proxy.handshake import Presented, UnreachableError
 from ....kube.clock import Clock
 from ....model.catalogue.exposures import server_for
 from ....model.catalogue.mesh import Catalogue, Gateway, Server
@@ -71,7 +71,7 @@ class Channel(Protocol):
     name: str
     has_client: bool
 
-    def handshake(self, server: Server) -> Served:
+    def handshake(self, server: Server) -> Presented:
         """What is served for the server's host. :raises UnreachableError: no connection."""
 
     def send(self, calls: Sequence[GatewayCall]) -> Sequence[Answer]:
@@ -312,7 +312,7 @@ def _ask(
     return [judged[index] for index in range(len(calls))], answered
 
 
-def _judge_passthrough(gateway: Gateway, server: Server, served: Served, through: str) -> Finding:
+def _judge_passthrough(gateway: Gateway, server: Server, served: Presented, through: str) -> Finding:
     """Whether a TLS server answers by that name; whose certificate it has is its clients' business."""
     subject = f"{gateway.name} {server.host}"
     if served.unanswered:
@@ -323,7 +323,7 @@ def _judge_passthrough(gateway: Gateway, server: Server, served: Served, through
 
 
 def _judge_handshake(
-    gateway: Gateway, server: Server, served: Served, facts: GatewayFacts, channel: Channel
+    gateway: Gateway, server: Server, served: Presented, facts: GatewayFacts, channel: Channel
 ) -> list[Finding]:
     """One finding about the certificate, and of a host that asks clients for theirs one about that."""
     subject = f"{gateway.name} {server.host}"
@@ -340,7 +340,7 @@ def _judge_handshake(
 
 
 def _judge_certificate(
-    gateway: Gateway, server: Server, served: Served, facts: GatewayFacts, through: str
+    gateway: Gateway, server: Server, served: Presented, facts: GatewayFacts, through: str
 ) -> Finding:
     subject = f"{gateway.name} {server.host}"
     if served.untrusted and not facts.trusted:

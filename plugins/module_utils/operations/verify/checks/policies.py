@@ -19,7 +19,7 @@ from ....model.objects.authorization_policies import authorization_objects
 from ....model.objects.names import DEFAULT_DENY
 from ....model.security import matrix
 from ....model.security.classes import INCOMPLETE
-from ....model.security.matrix import CLOSES, OPENS, UNSURE, Cell, Difference
+from ....model.security.matrix import CLOSES, OPENS, UNSURE, Cell, CellDifference
 from ....model.security.requests import ALLOW, Request
 from ....model.security.witnesses import FILLERS
 from ....object_id import object_id
@@ -77,7 +77,7 @@ def check_policies(picture: Picture, cells: Cells) -> list[Finding]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Compared:
-    differences: tuple[Difference, ...]
+    differences: tuple[CellDifference, ...]
     cells: int
     complete: bool
 
@@ -118,7 +118,7 @@ def _workload_name(seen: SeenPod) -> str:
     return seen.pod.labels.get("app") or seen.pod.labels.get("app.kubernetes.io/name") or seen.pod.name
 
 
-def _to_strangers(difference: Difference) -> bool:
+def _to_strangers(difference: CellDifference) -> bool:
     """Whether somebody gets in whom no rule names: a workload of its own may well name its callers."""
     return any(
         not request.principal or any(word in request.principal for word in FILLERS)
@@ -131,7 +131,7 @@ def _note(
     own: OwnPolicies,
     seen: SeenPod,
     workload: str,
-    difference: Difference,
+    difference: CellDifference,
 ) -> None:
     subject, reason = difference.decision.policy, difference.decision.reason
     culprit, fault = own.culprit(seen.pod.namespace, workload.partition("/")[2] if seen.services else "")

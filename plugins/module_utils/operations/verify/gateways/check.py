@@ -191,13 +191,13 @@ def pair_fault(chain: bytes, key: bytes) -> str:
     if not first_fingerprint(chain):
         return f"holds no certificate in {CERTIFICATE_KEY} or cert"
     try:
-        from ....model.certificates.pem import UnreadableError
+        from ....model.certificates.pem import UnreadablePemError
         from ....model.certificates.x509 import read_chain, read_key, same_key
     except ImportError:
         return ""
     try:
         if same_key(read_chain(chain)[0], read_key(key)):
             return ""
-    except UnreadableError as error:
+    except UnreadablePemError as error:
         return f"cannot be used: its certificate or key {error}"
     return "holds a key that does not belong to its certificate"

@@ -9,14 +9,14 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from ....istio.proxy.certificates import Judgement, judge_certificates
+from ....istio.proxy.certificates import CertificateJudgement, judge_certificates
 from ....model.catalogue.services import Service
 from ....verdicts import CANNOT_TELL, FAIL, PASS, overall
 from ..findings import Finding, passed, unknown
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Served:
+class HeldCertificates:
     """What a proxy works with. :param certificates: Envoy's ``/certs``. :param trusted: its roots, in DER."""
 
     certificates: str
@@ -32,7 +32,12 @@ class MeshRoots:
 
 
 def check_certificates(
-    service: Service, pods: Sequence[str], served: Mapping[str, Served], *, roots: MeshRoots, now: float
+    service: Service,
+    pods: Sequence[str],
+    served: Mapping[str, HeldCertificates],
+    *,
+    roots: MeshRoots,
+    now: float,
 ) -> list[Finding]:
     """Judges the certificates of a service's proxies.
 
@@ -59,15 +64,15 @@ def check_certificates(
     return [Finding("mtls", service.key, verdict, f"the proxy of pod {name} {reason}", late=True)]
 
 
-def _judge(served: Served, identity: str, roots: MeshRoots, now: float) -> Judgement:
+def _judge(served: HeldCertificates, identity: str, roots: MeshRoots, now: float) -> CertificateJudgement:
     """Whoever has the key of one root too many is any identity that he wants to be."""
     found = judge_certificates(served.certificates, identity=identity, roots=roots.serials, now=now)
     if found.verdict != PASS:
         return found
     if not served.trusted:
-        return Judgement(CANNOT_TELL, "does not show all the roots that it trusts")
+        return CertificateJudgement(CANNOT_TELL, "does not show all the roots that it trusts")
     strange = sorted(hashlib.sha256(der).hexdigest() for der in served.trusted - roots.bodies)
     if strange:
         what = f"trusts a root (SHA-256 {strange[0]}) that istiod does not publish"
-        return Judgement(FAIL, f"{what}: whoever has its key can be any identity")
+        return CertificateJudgement(FAIL, f"{what}: whoever has its key can be any identity")
     return found

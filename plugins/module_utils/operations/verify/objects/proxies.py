@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ....fields import list_at, name_of, namespace_of
 from ....istio.proxy.listeners import PASSTHROUGH
-from ....istio.proxy.routes import Route, VirtualHost, parse_cluster_name
+from ....istio.proxy.routes import ProxyRoute, VirtualHost, parse_cluster_name
 from ....istio.proxy.running import RunningProxy
 from ....kube.pods import addresses as pod_addresses
 from ....model.catalogue.exposures import exposed_port, server_of
@@ -153,7 +153,7 @@ def _routes(ours: Ours, proxy: RunningProxy, hosts: Iterable[VirtualHost]) -> It
                 yield failed("objects", f"VirtualService {route.virtual_service}", what, late=True)
 
 
-def _leads_to(route: Route, wanted: frozenset[str]) -> bool:
+def _leads_to(route: ProxyRoute, wanted: frozenset[str]) -> bool:
     """Whether a route leads to no other hosts than ``wanted``."""
     names = map(parse_cluster_name, (*route.weights, *route.mirrors))
     return all(name is None or name.host in wanted for name in names)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ....documents.junit import ERROR, FAILURE, SKIPPED, Case, junit
+from ....documents.junit import ERROR, FAILURE, SKIPPED, JunitCase, junit
 from ....documents.report_json import report_json
 from ....errors import InputError, Problem
 from ....files import missing_directory
@@ -74,7 +74,7 @@ def as_junit(findings: Findings, name: str) -> str:
     return junit(f"mesh {name}", [_case(finding) for finding in findings.findings])
 
 
-def _case(finding: Finding) -> Case:
+def _case(finding: Finding) -> JunitCase:
     noted = finding.verdict in (STATED, BESIDE)
     message = f"{finding.verdict}: {finding.message}" if noted else finding.message
-    return Case(finding.check, finding.subject, _OUTCOMES.get(finding.verdict, ""), message)
+    return JunitCase(finding.check, finding.subject, _OUTCOMES.get(finding.verdict, ""), message)

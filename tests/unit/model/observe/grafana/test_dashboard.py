@@ -21,14 +21,16 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.addons.das
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.services import Caller
-from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.annotations import Mark
+from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.annotations import (
+    RolloutMark,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.grafana.dashboard import (
     dashboard,
     stated_calls,
     uid_of,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.observe.queries import (
-    Scope,
+    QueryScope,
     error_share,
     selectors,
 )
@@ -41,8 +43,8 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.re
 
 from ....support.catalogues import full, minimal, service
 
-SCOPE = Scope(("shop", "istio-system"), {"cluster": "one"}, ("prometheus_replica",))
-MARKS = [Mark("shop/api", "v2 promoted", 1000.0, 1600.0)]
+SCOPE = QueryScope(("shop", "istio-system"), {"cluster": "one"}, ("prometheus_replica",))
+MARKS = [RolloutMark("shop/api", "v2 promoted", 1000.0, 1600.0)]
 HOSTILE = 'x"} or vector(1) #\\$service[[service]]${datasource}\n$1'
 
 
@@ -171,7 +173,7 @@ def test_a_row_for_each_service_that_is_chosen() -> None:
 
 def test_an_empty_catalogue_is_a_dashboard_without_services() -> None:
     raw = {"mesh_name": "shop", "mesh_namespace": "shop", "mesh_services": []}
-    board = dashboard(parse_catalogue(raw), Scope(("istio-system",), {}))
+    board = dashboard(parse_catalogue(raw), QueryScope(("istio-system",), {}))
     assert [one["name"] for one in board["templating"]["list"]] == ["datasource"]
     assert board["annotations"]["list"] == []
     assert not any(panel.get("repeat") for panel in board["panels"])
@@ -205,13 +207,13 @@ def test_copies_of_the_same_samples_count_once() -> None:
     assert all(
         query.count("rate(") == query.count("max without (prometheus_replica) (rate(") for query in found
     )
-    single = Scope(("shop",), {}, ("no label) or vector(1",))
+    single = QueryScope(("shop",), {}, ("no label) or vector(1",))
     assert not any("without" in query for query in queries(dashboard(mesh(), single)))
 
 
 def test_what_a_matcher_or_a_rollout_says_stays_text() -> None:
-    scope = Scope(("shop",), {"cluster": HOSTILE})
-    board = json.loads(report_json(dashboard(mesh(), scope, [Mark("shop/api", HOSTILE, 0, 0)])))
+    scope = QueryScope(("shop",), {"cluster": HOSTILE})
+    board = json.loads(report_json(dashboard(mesh(), scope, [RolloutMark("shop/api", HOSTILE, 0, 0)])))
     for query in queries(board):
         texts, outside = strings(query)
         assert "vector(1)" not in outside and "#" not in outside, query
@@ -262,7 +264,7 @@ def annotations(board: dict[str, Any]) -> dict[str, str]:
 
 
 def test_rollouts_stand_on_the_line_of_time() -> None:
-    found = annotations(dashboard(mesh(), SCOPE, [*MARKS, Mark("shop/web", "v1 stable", 50.0, 50.0)]))
+    found = annotations(dashboard(mesh(), SCOPE, [*MARKS, RolloutMark("shop/web", "v1 stable", 50.0, 50.0)]))
     first, second = found["Rollouts"].split(" or ")
     assert "vector(time()) >= 1000 < 1600 + $__interval_ms / 1000" in first
     assert '"service", "shop/api"' in first and '"said", "v2 promoted"' in first
@@ -271,7 +273,7 @@ def test_rollouts_stand_on_the_line_of_time() -> None:
 
 
 def test_only_the_newest_rollouts_of_very_many() -> None:
-    marks = [Mark(f"shop/s{at}", "v2 promoted", float(at), float(at)) for at in range(150)]
+    marks = [RolloutMark(f"shop/s{at}", "v2 promoted", float(at), float(at)) for at in range(150)]
     found = annotations(dashboard(mesh(), SCOPE, marks))["Rollouts"]
     assert found.count("vector(time())") == 100
     assert '"shop/s149"' in found and '"shop/s49"' not in found

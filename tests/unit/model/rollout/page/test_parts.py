@@ -24,7 +24,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.pa
     window_rows,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.rollout.page.time_axis import (
-    Mark,
+    AxisMark,
     Span,
     TimeAxis,
     time_axis,
@@ -278,7 +278,7 @@ def test_what_decided_is_marked_once() -> None:
 # -- charts --------------------------------------------------------------------------------------------------
 
 AXIS = TimeAxis(NOON, NOON + 100, (Span(1, "1 \u00b7 10 %", NOON, NOON + 50), Span(2, "2", NOON + 50, NOON + 51)),
-                (Mark(NOON + 50, "held", "bad"),))  # fmt: skip
+                (AxisMark(NOON + 50, "held", "bad"),))  # fmt: skip
 
 
 def chart(*lines: Line, levels: tuple[Level, ...] = (), **more: Any) -> str:

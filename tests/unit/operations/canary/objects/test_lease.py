@@ -11,15 +11,17 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
     RefusedError,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.kube.clock import timestamp
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.lease import Lease
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.canary.objects.lease import (
+    RolloutLease,
+)
 
 from ..fakes import NAMESPACE, SERVICE, Shop, Switch
 
 NAME = f"servicemesh-canary-{SERVICE}"
 
 
-def lease(shop: Shop, identity: str = "runner-1", client: Any = None) -> Lease:
-    return Lease(
+def lease(shop: Shop, identity: str = "runner-1", client: Any = None) -> RolloutLease:
+    return RolloutLease(
         client or shop.cluster,
         shop.clock,
         service=SERVICE,

@@ -269,11 +269,11 @@ class Channel:
     name = "from a test"
     has_client = False
 
-    def __init__(self, served: certs.Served | None, answers: Sequence[Answer] = ()) -> None:
+    def __init__(self, served: certs.Presented | None, answers: Sequence[Answer] = ()) -> None:
         self.served, self.answers = served, list(answers)
         self.sent = 0
 
-    def handshake(self, server: object) -> certs.Served:
+    def handshake(self, server: object) -> certs.Presented:
         if self.served is None:
             raise certs.UnreachableError("no route to host")
         return self.served
@@ -292,19 +292,19 @@ def check(*channels: Channel, facts: verify_gateways.GatewayFacts = FACTS) -> tu
 
 
 def test_everything_good() -> None:
-    findings, reached = check(Channel(certs.Served("", fingerprint="aa"), GOOD))
+    findings, reached = check(Channel(certs.Presented("", fingerprint="aa"), GOOD))
     assert set(findings.values()) == {"pass"}
     assert reached == {"shop/web"}
 
 
 def test_a_missing_secret_fails_even_while_the_old_certificate_is_served() -> None:
     facts = verify_gateways.GatewayFacts({"api": None}, trusted=True)
-    findings, _rest = check(Channel(certs.Served("", fingerprint="aa"), GOOD), facts=facts)
+    findings, _rest = check(Channel(certs.Presented("", fingerprint="aa"), GOOD), facts=facts)
     assert findings["its certificate, Secret istio-system/api, does not exist"] == "fail"
 
 
 def test_another_certificate_than_the_stored_one_fails() -> None:
-    findings, _rest = check(Channel(certs.Served("", fingerprint="bb"), GOOD))
+    findings, _rest = check(Channel(certs.Presented("", fingerprint="bb"), GOOD))
     assert findings["serves certificate bb, Secret api holds aa"] == "fail"
 
 
@@ -315,7 +315,7 @@ def test_another_certificate_than_the_stored_one_fails() -> None:
 def test_without_both_fingerprints_nothing_is_proved(stored: str, served: str, words: str) -> None:
     """A good certificate that nobody compared passed before."""
     facts = verify_gateways.GatewayFacts({"api": stored}, trusted=True)
-    findings, _rest = check(Channel(certs.Served("", fingerprint=served), GOOD), facts=facts)
+    findings, _rest = check(Channel(certs.Presented("", fingerprint=served), GOOD), facts=facts)
     (told,) = [message for message in findings if words in message]
     assert findings[told] == "cannot tell"
 
@@ -323,7 +323,7 @@ def test_without_both_fingerprints_nothing_is_proved(stored: str, served: str, w
 def test_a_credential_that_a_starting_gateway_could_not_use_fails() -> None:
     """The gateway serves the last good one from memory; comparing was skipped before."""
     facts = verify_gateways.GatewayFacts({"api": "aa"}, trusted=True, faults={"api": "holds no certificate"})
-    findings, _rest = check(Channel(certs.Served("", fingerprint="aa"), GOOD), facts=facts)
+    findings, _rest = check(Channel(certs.Presented("", fingerprint="aa"), GOOD), facts=facts)
     told = "Secret istio-system/api holds no certificate: a gateway keeps the last good one until it restarts"
     assert findings[told] == "fail"
 
@@ -334,7 +334,7 @@ def test_a_server_for_clients_with_certificates_needs_their_ca(mode: str, fails:
     gate = dataclasses.replace(
         GATE, servers=tuple(dataclasses.replace(one, mode=mode) for one in GATE.servers)
     )
-    channel = Channel(certs.Served("", fingerprint="aa"), GOOD)
+    channel = Channel(certs.Presented("", fingerprint="aa"), GOOD)
     found = verify_gateways.check_gateway(MESH, gate, [], [channel], facts, FakeClock())
     told = [
         finding.verdict
@@ -345,7 +345,7 @@ def test_a_server_for_clients_with_certificates_needs_their_ca(mode: str, fails:
 
 
 def test_an_unknown_issuer_proves_nothing_unless_the_issuer_was_given() -> None:
-    served = certs.Served("unable to get local issuer certificate", untrusted=True)
+    served = certs.Presented("unable to get local issuer certificate", untrusted=True)
     for trusted, verdict in ((False, "cannot tell"), (True, "fail")):
         findings, _rest = check(
             Channel(served, GOOD), facts=verify_gateways.GatewayFacts({"api": ""}, trusted)
@@ -354,12 +354,12 @@ def test_an_unknown_issuer_proves_nothing_unless_the_issuer_was_given() -> None:
 
 
 def test_a_gateway_that_did_not_answer_proves_nothing() -> None:
-    findings, _rest = check(Channel(certs.Served("", unanswered="curl: (52) Empty reply"), GOOD))
+    findings, _rest = check(Channel(certs.Presented("", unanswered="curl: (52) Empty reply"), GOOD))
     assert findings["no handshake from a test: curl: (52) Empty reply"] == "cannot tell"
 
 
 def test_the_next_channel_is_taken_when_the_first_does_not_connect() -> None:
-    findings, reached = check(Channel(None), Channel(certs.Served("", fingerprint="aa"), GOOD))
+    findings, reached = check(Channel(None), Channel(certs.Presented("", fingerprint="aa"), GOOD))
     assert set(findings.values()) == {"pass"}
     assert reached == {"shop/web"}
 
@@ -372,7 +372,9 @@ def test_no_way_in_proves_nothing() -> None:
 
 
 def test_an_inconclusive_answer_is_asked_for_again() -> None:
-    channel = Channel(certs.Served("", fingerprint="aa"), [GOOD[0], Answer(0, {}, "", -1, "reset"), GOOD[1]])
+    channel = Channel(
+        certs.Presented("", fingerprint="aa"), [GOOD[0], Answer(0, {}, "", -1, "reset"), GOOD[1]]
+    )
     findings, _rest = check(channel)
     assert set(findings.values()) == {"pass"}
     assert channel.sent == 2
@@ -443,7 +445,7 @@ REFUSES = "public m.example.org: refuses clients without a certificate, from a t
 
 
 def test_a_host_that_asks_clients_for_a_certificate_has_to_refuse_those_without() -> None:
-    refused = certs.Served("", fingerprint="aa", client_refused="TLSV13_ALERT_CERTIFICATE_REQUIRED")
+    refused = certs.Presented("", fingerprint="aa", client_refused="TLSV13_ALERT_CERTIFICATE_REQUIRED")
     told, found = results(MUTUAL, Channel(refused))
     assert told == {
         REFUSES: "pass",
@@ -451,14 +453,14 @@ def test_a_host_that_asks_clients_for_a_certificate_has_to_refuse_those_without(
         UNTESTED: "not tested",
     }
     assert (found.reached, found.untested) == (frozenset(), {"shop/web"})
-    told, _found = results(MUTUAL, Channel(certs.Served("", client_refused="HANDSHAKE_FAILURE")))
+    told, _found = results(MUTUAL, Channel(certs.Presented("", client_refused="HANDSHAKE_FAILURE")))
     assert told == {REFUSES: "pass", UNTESTED: "not tested"}
-    told, _found = results(MUTUAL, Channel(certs.Served("", fingerprint="aa")))
+    told, _found = results(MUTUAL, Channel(certs.Presented("", fingerprint="aa")))
     assert told["public m.example.org: lets clients in that show no certificate, from a test"] == "fail"
 
 
 def test_with_a_clients_certificate_it_is_asked_like_any_other() -> None:
-    channel = Channel(certs.Served("", fingerprint="aa"), [Answer(200, UPSTREAM, "hi", 0)])
+    channel = Channel(certs.Presented("", fingerprint="aa"), [Answer(200, UPSTREAM, "hi", 0)])
     channel.has_client = True
     told, found = results(MUTUAL, channel)
     assert set(told.values()) == {"pass"}
@@ -471,15 +473,15 @@ STREAM = {"ports": [{"name": "tls", "number": 443, "protocol": "tls"}]}
 @pytest.mark.parametrize(
     ("served", "verdict"),
     [
-        (certs.Served("certificate verify failed", untrusted=True, fingerprint="cc"), "pass"),
-        (certs.Served("Hostname mismatch", fingerprint="cc"), "pass"),
-        (certs.Served("", fingerprint="cc"), "pass"),
-        (certs.Served("", client_refused="HANDSHAKE_FAILURE"), "pass"),
-        (certs.Served("the handshake failed: ConnectionResetError"), "fail"),
-        (certs.Served("", unanswered="no HTTP answer"), "cannot tell"),
+        (certs.Presented("certificate verify failed", untrusted=True, fingerprint="cc"), "pass"),
+        (certs.Presented("Hostname mismatch", fingerprint="cc"), "pass"),
+        (certs.Presented("", fingerprint="cc"), "pass"),
+        (certs.Presented("", client_refused="HANDSHAKE_FAILURE"), "pass"),
+        (certs.Presented("the handshake failed: ConnectionResetError"), "fail"),
+        (certs.Presented("", unanswered="no HTTP answer"), "cannot tell"),
     ],
 )
-def test_where_tls_passes_through_a_tls_server_has_to_answer(served: certs.Served, verdict: str) -> None:
+def test_where_tls_passes_through_a_tls_server_has_to_answer(served: certs.Presented, verdict: str) -> None:
     mesh = gateway_of(
         {"host": "mq.example.org", "mode": "PASSTHROUGH"}, services=[exposed("mq", "mq.example.org") | STREAM]
     )
@@ -497,6 +499,6 @@ def test_where_tls_passes_through_a_tls_server_has_to_answer(served: certs.Serve
 )
 def test_what_speaks_no_http_is_not_tested(server: dict[str, object]) -> None:
     mesh = gateway_of(server, services=[exposed("sql", "sql.example.org") | STREAM])
-    told, found = results(mesh, Channel(certs.Served("", fingerprint="aa")))
+    told, found = results(mesh, Channel(certs.Presented("", fingerprint="aa")))
     assert list(told.values()) == [*(["pass"] if "certificate" in server else []), "not tested"]
     assert (found.reached, found.untested) == (frozenset(), {"shop/sql"})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.probe.pods import Answer
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.handshake import (
-    Served,
+    Presented,
     UnreachableError,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify import channels
@@ -92,7 +92,7 @@ def test_a_body_of_somebody_else_is_no_proof_of_the_gateway() -> None:
 
 @pytest.mark.parametrize("lost", range(5))
 def test_what_is_lost_is_asked_three_times_with_a_pause(lost: int) -> None:
-    channel = Channel(Served("", fingerprint="aa"), [GOOD[0], *[LOST] * lost, GOOD[1]])
+    channel = Channel(Presented("", fingerprint="aa"), [GOOD[0], *[LOST] * lost, GOOD[1]])
     clock = FakeClock()
     begun = clock.time
     found = check_gateway(MESH, GATE, planned(), [channel], FACTS, clock)
@@ -104,7 +104,7 @@ def test_what_is_lost_is_asked_three_times_with_a_pause(lost: int) -> None:
 
 
 def test_what_has_failed_is_not_asked_again() -> None:
-    channel = Channel(Served("", fingerprint="aa"), [Answer(200, {}, "", 0), Answer(404, {}, "", 0)])
+    channel = Channel(Presented("", fingerprint="aa"), [Answer(200, {}, "", 0), Answer(404, {}, "", 0)])
     found = check_gateway(MESH, GATE, planned(), [channel], FACTS, FakeClock())
     assert [one.verdict for one in found.findings] == ["pass", "fail", "fail"]
     assert (channel.sent, found.reached, found.answered) == (1, frozenset(), ())
@@ -156,7 +156,7 @@ def test_after_a_stream_the_other_hosts_are_looked_at_as_well() -> None:
             exposed("db", "db.example.org") | STREAM,
         ],
     )
-    told, found = results(mesh, Channel(Served("", fingerprint="aa")))
+    told, found = results(mesh, Channel(Presented("", fingerprint="aa")))
     assert told == {
         "public mq.example.org: TLS passes through to a server that answers, from a test": "pass",
         "public sql.example.org: serves a certificate that clients accept, from a test": "pass",
@@ -170,35 +170,35 @@ def test_after_a_stream_the_other_hosts_are_looked_at_as_well() -> None:
     ("served", "facts", "said"),
     [
         (
-            Served("self-signed", untrusted=True),
+            Presented("self-signed", untrusted=True),
             GatewayFacts({"api": "aa"}, trusted=False),
             "cannot tell: its issuer is not known here (self-signed): give verify_gateway_ca",
         ),
-        (Served("expired"), FACTS, "fail: its certificate is not good, from a test: expired"),
-        (Served("", unanswered="late"), FACTS, "cannot tell: no handshake from a test: late"),
+        (Presented("expired"), FACTS, "fail: its certificate is not good, from a test: expired"),
+        (Presented("", unanswered="late"), FACTS, "cannot tell: no handshake from a test: late"),
         (
-            Served("", fingerprint="a" * 64, not_after="2027-01-01"),
+            Presented("", fingerprint="a" * 64, not_after="2027-01-01"),
             GatewayFacts({"api": "a" * 64}, trusted=True),
             "pass: serves a certificate that clients accept, valid until 2027-01-01, from a test",
         ),
         (
-            Served("", fingerprint="b" * 64),
+            Presented("", fingerprint="b" * 64),
             GatewayFacts({"api": "a" * 64}, trusted=True),
             f"fail: serves certificate {'b' * 16}, Secret api holds {'a' * 16}",
         ),
         (
-            Served("", fingerprint="aa"),
+            Presented("", fingerprint="aa"),
             GatewayFacts({}, trusted=True),
             f"cannot tell: {ACCEPTED} its Secret was not read",
         ),
         (
-            Served(""),
+            Presented(""),
             FACTS,
             f"cannot tell: {ACCEPTED} which one it serves was not seen (curl before 7.88)",
         ),
     ],
 )
-def test_what_is_said_of_a_certificate(served: Served, facts: GatewayFacts, said: str) -> None:
+def test_what_is_said_of_a_certificate(served: Presented, facts: GatewayFacts, said: str) -> None:
     found = check_gateway(MESH, GATE, planned(), [Channel(served, GOOD)], facts, FakeClock())
     assert f"{found.findings[0].verdict}: {found.findings[0].message}" == said
     assert found.findings[0].subject == "public api.example.com"
@@ -286,7 +286,7 @@ def test_the_alerts_by_which_a_probe_sees_that_a_client_is_refused(alert: str, c
     told = f"curl: ({code}) {alert}"
     mutual = dataclasses.replace(GATE.servers[0], mode="MUTUAL")
     way = channels.ProbeChannel("10.0.0.1", "", lambda _calls, _ca: [Answer(0, {}, "", code, told)])
-    assert way.handshake(mutual) == Served("", client_refused=told)
+    assert way.handshake(mutual) == Presented("", client_refused=told)
     for mode in ("SIMPLE", "OPTIONAL_MUTUAL"):
         other = way.handshake(dataclasses.replace(mutual, mode=mode))
         assert not other.client_refused

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.listeners import Stream
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import (
+    ProxyRoute,
+    VirtualHost,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import running_proxies
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.mesh import Catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.objects.render import render
@@ -929,7 +932,7 @@ def dump(**fields: Any) -> ProxyDump:
 
 
 def routed(domain: str, by: str, cluster: str) -> tuple[VirtualHost, ...]:
-    return (VirtualHost("80", domain, frozenset({domain}), (Route("r", by, {cluster: 100.0}),)),)
+    return (VirtualHost("80", domain, frozenset({domain}), (ProxyRoute("r", by, {cluster: 100.0}),)),)
 
 
 SHOWN: dict[str, tuple[str, ProxyDump, str, str]] = {
@@ -1045,7 +1048,7 @@ SHOWN: dict[str, tuple[str, ProxyDump, str, str]] = {
 
 def test_each_virtual_service_that_decides_for_a_host_is_told_once() -> None:
     foreign = (("a", "other/detour"), ("b", "other/detour"), ("c", "other/second"))
-    routes = tuple(Route(name, owner, {"outbound|80||x": 100.0}) for name, owner in foreign)
+    routes = tuple(ProxyRoute(name, owner, {"outbound|80||x": 100.0}) for name, owner in foreign)
     held = dump(hosts=(VirtualHost("80", PAY, frozenset({PAY}), routes),))
     found = [one.subject for one in look(dumps={"shop/web-1": held}) if one.verdict == "fail"]
     assert found == ["VirtualService other/detour", "VirtualService other/second"]

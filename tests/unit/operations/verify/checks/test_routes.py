@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import Route, VirtualHost
+from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.routes import (
+    ProxyRoute,
+    VirtualHost,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.istio.proxy.running import RunningProxy
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.checks import (
     routes as verify_routes,
@@ -119,7 +122,7 @@ def test_virtual_services_of_other_namespaces_are_not_judged() -> None:
 def test_what_the_proxy_itself_lacks_is_told_once_per_target() -> None:
     proxy = RunningProxy("shop", "api-1", {}, "api", False, "1.31.0", "", "ReplicaSet/api")
     lost = f"outbound|80|v9|{HOST}"
-    route = Route("a", "shop/web", {lost: 100.0})
+    route = ProxyRoute("a", "shop/web", {lost: 100.0})
     host = VirtualHost("80", HOST, frozenset(), (route, route))
     (finding,) = verify_routes.check_proxy_routes(proxy, [host], frozenset())
     assert finding.subject == "VirtualService shop/web"

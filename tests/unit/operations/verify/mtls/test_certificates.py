@@ -6,8 +6,8 @@ import json
 
 import pytest
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.verify.mtls.certificates import (
+    HeldCertificates,
     MeshRoots,
-    Served,
     check_certificates,
 )
 
@@ -20,11 +20,11 @@ def test_no_certificates_were_read() -> None:
     assert check_certificates(MESH.services[0], ["shop/web-1"], {}, roots=frozenset(), now=0) == []
 
 
-def served(identity: str) -> Served:
+def served(identity: str) -> HeldCertificates:
     times = {"valid_from": "2026-01-01T00:00:00Z", "expiration_time": "2027-01-01T00:00:00Z"}
     leaf = {"subject_alt_names": [{"uri": f"spiffe://{identity}"}], **times}
     held = {"cert_chain": [leaf], "ca_cert": [{"serial_number": "1", **times}]}
-    return Served(json.dumps({"certificates": [held]}), frozenset({b"root"}))
+    return HeldCertificates(json.dumps({"certificates": [held]}), frozenset({b"root"}))
 
 
 GOOD = "certificates of cluster.local/ns/shop/sa/web alone, in time, under the mesh's root"

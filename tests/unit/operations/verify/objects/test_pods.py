@@ -101,6 +101,9 @@ def test_by_labels_that_istiod_adds_nobody_can_tell_whom_an_object_is_for(kind: 
         "cannot tell: selects by kubernetes.io/hostname, topology.istio.io/cluster, which istiod adds to the"
         " labels of pods: it may be for shop/pay"
     )
+    for name in ("topology.istio.io/network", "topology.istio.io/subzone", "topology.kubernetes.io/region",
+                 "topology.kubernetes.io/zone"):  # fmt: skip
+        assert f"selects by {name}, which istiod adds" in found(**{name: "x"}, app="pay")
     assert "may be for" not in found(**added, app="nobody")
     assert "may be for" not in found(app="nobody")
 
