@@ -66,6 +66,7 @@ class Reader:
         }
         others = [part for part in os.environ["PATH"].split(os.pathsep) if not part.startswith(str(ROOT))]
         self.environment["PATH"] = os.pathsep.join([str(self.programs), *others])
+        self.environment["PIP_NO_COMPILE"] = "1"  # Python compiles what is run: a small part of all
 
     def _command(self, line: str) -> list[str]:
         activate = ". .mesh/bin/activate; " if (self.directory / ".mesh").exists() else ""
