@@ -71,6 +71,13 @@ def test_providers_of_another_shape_are_refused(providers: str) -> None:
         with_dashboards([config, GRAFANA], FILES, NAMESPACE)
 
 
+@pytest.mark.parametrize(("place", "home"), [({}, NAMESPACE), ({"namespace": "monitoring"}, "monitoring")])
+def test_they_lie_where_grafana_s_own_configuration_does(place: dict[str, str], home: str) -> None:
+    config = {**CONFIG, "metadata": {"name": CONFIG["metadata"]["name"], **place}}
+    made = with_dashboards([config, GRAFANA], FILES, NAMESPACE)[-1]
+    assert made["metadata"]["namespace"] == home
+
+
 @pytest.mark.parametrize("text", ["[]", "mine", "null", ""])
 def test_a_list_of_providers_that_is_no_mapping_is_refused(text: str) -> None:
     config = {**CONFIG, "data": {"dashboardproviders.yaml": text}}

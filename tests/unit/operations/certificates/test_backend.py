@@ -71,9 +71,20 @@ def test_the_ca_is_written_before_the_leaf_and_both_once(cluster):
         ("apply", "Secret istio-system/api"),
     ]
     assert result["changed"]
+    assert [one["before_header"] for one in result["diff"]] == [
+        "Namespace servicemesh-system",
+        "Secret servicemesh-system/servicemesh-ca",
+        "Secret istio-system/api",
+    ]
     before = list(cluster.writes)
     assert run(cluster)["changed"] is False
     assert cluster.writes == before
+
+
+def test_a_namespace_that_is_there_is_not_made(cluster):
+    cluster.put({"kind": "Namespace", "metadata": {"name": "servicemesh-system"}})
+    headers = [one["before_header"] for one in run(cluster)["diff"]]
+    assert headers == ["Secret servicemesh-system/servicemesh-ca", "Secret istio-system/api"]
 
 
 def test_a_run_needs_exactly_the_rights_of_the_table(cluster):

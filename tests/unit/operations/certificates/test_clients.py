@@ -460,6 +460,25 @@ def test_whoever_hears_anything_was_let_in(server: Any, says: bytes, away: bool)
     assert client_look.turned_away(server(verify=ssl.CERT_NONE, says=says), None) is away
 
 
+def test_a_client_shows_the_certificate_that_it_was_given(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_look, "PATIENCE", 0.3)
+    key = made.ec_key()
+    client = made.certificate(
+        "client",
+        key,
+        issuer=("root", made.ROOT_KEY),
+        usage=x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH,
+        end=made.NOW + 3000 * DAY,
+    )
+    path = tmp_path / "client.pem"
+    path.write_bytes(made.pem(client) + made.key_pem(key))
+    endpoint = server(made.ROOT)
+    assert client_look.turned_away(endpoint, None) is True
+    assert client_look.turned_away(endpoint, str(path)) is False
+
+
 def record(*messages: bytes, kind: int = 22) -> bytes:
     content = b"".join(messages)
     return bytes([kind, 3, 3]) + len(content).to_bytes(2) + content

@@ -15,8 +15,16 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import Ap
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.edges import service_edges
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.catalogue.parse import parse_catalogue
 from ansible_collections.servicemesh.istio.plugins.module_utils.model.security.requests import Request
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import backend, callee
-from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.causes import transport
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose import (
+    analyze,
+    backend,
+    callee,
+)
+from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.causes import (
+    gateway_hosts,
+    outside_hosts,
+    transport,
+)
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.diagnose.steps import (
     call_of,
     with_steps,
@@ -77,6 +85,55 @@ def test_without_a_rule_of_the_caller_the_authentication_is_at_fault() -> None:
         cause = transport._cause(case, call, "because", decided, captured=True)
         assert (cause.family, cause.object) == ("security", blamed)
         assert ("(PeerAuthentication shop/default)" in cause.said) is (blamed == rule)
+
+
+def test_of_a_gateway_the_host_or_a_route_says_whom_it_concerns() -> None:
+    def gateway(name: str, host: str) -> dict[str, Any]:
+        return item("Gateway", name, {"servers": [{"hosts": [host], "port": {"number": 443}}]})
+
+    hosts = {"own": "a.example.com", "other": "b.example.com", "bound": "c.example.com"}
+    found = [gateway(name, host) for name, host in hosts.items()]
+    raw = item("VirtualService", "r", {"gateways": ["bound"], "hosts": ["a.example.com"]})
+    route = SimpleNamespace(raw=raw, read=SimpleNamespace(hosts=("a.example.com",)))
+    case: Any = SimpleNamespace(
+        symptom=SimpleNamespace(anything=False),
+        of=lambda _kind: found,
+        concerned_routes=lambda: [route],
+        host="a.example.com",
+    )
+    names = [one["metadata"]["name"] for one in gateway_hosts.concerned_gateways(case)]
+    assert names == ["own", "bound"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "told"),
+    [
+        ("outbound|443||pay.example.org", 1),
+        ("inbound|443||pay.example.org", 0),
+        ("outbound|443||x.example.org", 0),
+    ],
+)
+def test_only_calls_of_the_host_itself_say_that_it_is_out_of_reach(cluster: str, told: int) -> None:
+    one = SimpleNamespace(stats={"cx_connect_fail": 9, "cx_total": 9}, address="192.0.2.1")
+    view = SimpleNamespace(proxy="shop/web-1", endpoints={cluster: [one]})
+    case: Any = SimpleNamespace(
+        callers=["web"], subjects=[], proxies=lambda _pods: [view], flagged=lambda *_what: ["a line"]
+    )
+    entry = item("ServiceEntry", "pay", {"hosts": ["pay.example.org"]})
+    assert len(list(outside_hosts._unreachable(case, entry))) == told
+
+
+@pytest.mark.parametrize(("anything", "told"), [(True, ["else", "shop"]), (False, ["shop"])])
+def test_what_istioctl_says_of_other_places_counts_where_nobody_asked_for_one(
+    *, anything: bool, told: list[str]
+) -> None:
+    case: Any = SimpleNamespace(
+        symptom=SimpleNamespace(anything=anything), subjects=[item("Pod", "web")], services=[]
+    )
+    message = analyze.Message("IST0101", "Error", "x", "is wrong")
+    by_object = {f"VirtualService {place}/x": [message] for place in ("else", "shop")}
+    found = [cause.object.partition(" ")[2].partition("/")[0] for cause in analyze._others(case, by_object)]
+    assert found == told
 
 
 # -- transport -----------------------------------------------------------------------------------------------

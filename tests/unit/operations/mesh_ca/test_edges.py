@@ -29,6 +29,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.model.certificat
     prints_of,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.mesh_ca import (
+    backend,
     istiods,
     live,
     proxies,
@@ -860,6 +861,26 @@ def test_what_is_made_here_is_what_istiod_takes() -> None:
     assert "shop mesh CA" in made.signer.subject.rfc4514_string()
     assert new_root("shop", NOW, 100 * DAY).x509.subject != root.x509.subject
     assert "servicemesh.istio mesh root" in new_root("", NOW, DAY).x509.subject.rfc4514_string()
+
+
+def test_what_says_who_may_sign_is_critical_and_what_finds_keys_is_not() -> None:
+    """RFC 5280, 4.2.1: a reader that does not know the former must refuse, and one of the latter must not."""
+    for found in (
+        new_root("x", NOW, 5 * DAY).x509,
+        new_bundle(new_root("x", NOW, DAY), "x", NOW, DAY).signer,
+    ):
+        assert {one.oid._name: one.critical for one in found.extensions} == {
+            "basicConstraints": True,
+            "keyUsage": True,
+            "subjectKeyIdentifier": False,
+            "authorityKeyIdentifier": False,
+        }
+
+
+def test_without_cryptography_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "HAS_CRYPTOGRAPHY", False)
+    with pytest.raises(MeshError, match="needs the Python package cryptography"):
+        backend.run({}, Context())
 
 
 def test_an_intermediate_never_outlives_its_root() -> None:
