@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from ansible_collections.servicemesh.istio.plugins.module_utils.errors import (
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates import (
     client_look,
     clients,
+    serving,
 )
 from ansible_collections.servicemesh.istio.plugins.module_utils.operations.certificates.proof import (
     ServingEndpoint,
@@ -38,6 +40,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ...support import certificates as made
+from ...support.clock import FakeClock
 from ...support.cluster import FakeCluster
 from ...support.mortal import KilledError
 from .test_edges import HOME
@@ -458,6 +461,45 @@ def test_a_server_that_lets_anybody_s_certificate_in_is_found(
 def test_whoever_hears_anything_was_let_in(server: Any, says: bytes, away: bool) -> None:
     """A server may talk at once, or hang up without a word."""
     assert client_look.turned_away(server(verify=ssl.CERT_NONE, says=says), None) is away
+
+
+@pytest.mark.parametrize(
+    ("good", "looks", "counted"),
+    [(1, ["pass"], 1), (2, ["pass", "fail", "pass", "pass"], 4), (2, ["fail", "pass", "pass"], 3)],
+)
+def test_good_looks_count_in_a_row(
+    monkeypatch: pytest.MonkeyPatch, good: int, looks: list[str], counted: int
+) -> None:
+    """After a bad one they begin anew: it counted for the first of the next."""
+    seen: list[str] = []
+
+    def look(*_asked: Any) -> ServingProof:
+        seen.append(looks[len(seen)])
+        return ServingProof(seen[-1], "handshake", "seen", 1)
+
+    monkeypatch.setattr(clients, "look_at_clients", look)
+    renewal: Any = SimpleNamespace(
+        client=None,
+        context=SimpleNamespace(check_mode=False, clock=FakeClock()),
+        options=SimpleNamespace(timeout=60.0),
+    )
+    proof = clients.prove_clients(renewal, [], list, good, lambda: False)
+    assert (proof.status, len(seen)) == ("pass", counted)
+
+
+@pytest.mark.parametrize(("waits", "later"), [(None, ""), ("asked", ": it has only been asked for")])
+def test_without_a_certificate_nothing_can_be_proved(waits: Any, later: str) -> None:
+    renewal: Any = SimpleNamespace(context=SimpleNamespace(check_mode=False))
+    item: Any = SimpleNamespace(
+        pair=None,
+        told=False,
+        waits=waits,
+        revoked=False,
+        fingerprint="",
+        assessment=SimpleNamespace(faults=()),
+    )
+    proof = serving._proof_of(renewal, item)
+    assert (proof.status, proof.evidence) == ("cannot tell", f"there is no certificate yet{later}")
 
 
 def test_a_client_shows_the_certificate_that_it_was_given(

@@ -88,6 +88,29 @@ def kept_request(world: RotatingWorld) -> dict[str, Any] | None:
     return world.cluster.find("Secret", REQUEST, HOME)
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("tls.csr", b"garbage", r"the request cannot be read \(it or its key "),
+        ("tls.key", b"garbage", r"the request cannot be read \(it or its key "),
+        ("tls.key", made.key_pem(made.ec_key()), "the request is not of the key beside it"),
+    ],
+)
+def test_a_request_that_is_none_any_more_is_refused_with_the_way_out(
+    world: RotatingWorld, part: str, value: bytes, said: str
+) -> None:
+    asked(world)
+    secret = kept_request(world)
+    assert secret is not None
+    secret["data"][part] = base64.b64encode(value).decode()
+    world.cluster.writes.clear()
+    way_out = "delete it to have a new one made"
+    with pytest.raises(RefusedError, match=f"Secret {HOME}/{REQUEST}: {said}.*: {way_out}") as caught:
+        asked(world)
+    assert caught.value.rule == "request-unusable"
+    assert not [what for verb, what in world.cluster.writes if "Secret" in what]
+
+
 def test_the_first_run_asks_and_the_key_stays_in_the_cluster(world: RotatingWorld) -> None:
     result = world.rotate(requested=entry(subject="CN=api,O=Example,C=DE"))
     (certificate,) = result["certificates"]
