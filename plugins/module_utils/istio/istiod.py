@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -24,6 +25,8 @@ READINESS_PORT = 8080
 """Where istiod says whether it is ready (``--httpAddr``), which the kubelet asks, too."""
 MONITORING_PORT = 15014
 """Where it tells of itself (``--monitoringAddr``). It answers the loopback without a token."""
+_NUMBER = r"[-+]?[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?"
+_SAMPLE = re.compile(rf"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{{.*\}})? ({_NUMBER})(?: -?[0-9]+)?$", re.MULTILINE)
 
 
 class ParallelPodClient(PodClient, Protocol):
@@ -86,13 +89,15 @@ def istiod_unready(client: PodClient, namespace: str, pod: str, timeout: float =
     return not_ok(answer)
 
 
-def istiod_metrics(client: PodClient, namespace: str, pod: str) -> str:
-    """What one istiod counts of itself, in the text format of Prometheus.
+def istiod_metrics(client: PodClient, namespace: str, pod: str) -> list[tuple[str, float]]:
+    """What one istiod counts of itself (text format of Prometheus, whose lines may end with a timestamp).
 
+    :returns: (metric, value) of each line, whatever its labels.
     :raises ApiError: no right to forward ports, the pod is gone, or it does not answer with 200.
     """
     said = f"istiod {namespace}/{pod} did not tell its metrics"
-    return ask(client, namespace, pod, MONITORING_PORT, "/metrics", said, timeout=15.0)
+    text = ask(client, namespace, pod, MONITORING_PORT, "/metrics", said, timeout=15.0)
+    return [(name, float(value)) for name, value in _SAMPLE.findall(text)]
 
 
 def sync_table(

@@ -73,10 +73,21 @@ def test_its_own_port_is_asked() -> None:
     client: Any = Client((200, ""), (404, "404 page not found\n"), (200, "pilot_xds 3\n"))
     assert istiod_unready(client, "istio-system", "istiod-1", 2.0) == ""
     assert istiod_unready(client, "istio-system", "istiod-1") == "HTTP 404, 404 page not found"
-    assert istiod_metrics(client, "istio-system", "istiod-1") == "pilot_xds 3\n"
+    assert istiod_metrics(client, "istio-system", "istiod-1") == [("pilot_xds", 3.0)]
     where = ("istio-system", "istiod-1")
     ready = (*where, 8080, "/ready")
     assert client.asked == [(*ready, 2.0), (*ready, 10.0), (*where, 15014, "/metrics", 15.0)]
+
+
+def test_metrics_are_read_line_by_line_whatever_stands_around_the_value() -> None:
+    """prometheus.io/docs/instrumenting/exposition_formats: labels before it, a timestamp behind it."""
+    text = (
+        '# HELP a b 1\n# TYPE a gauge\na 1\n\nb{x="}",y="1 2"} -2.5e+3 1780000000000\nc 1.\n'
+        "d NaN\ne +Inf\nf\nup \ng 1.2.3\nh 4 5 6\ni_total 7 -1\n"
+    )
+    client: Any = Client((200, text))
+    found = istiod_metrics(client, "istio-system", "istiod-1")
+    assert found == [("a", 1.0), ("b", -2500.0), ("c", 1.0), ("i_total", 7.0)]
 
 
 def test_metrics_that_do_not_come_are_an_error() -> None:

@@ -100,7 +100,7 @@ class PrometheusSource:
                 f'istio_request_duration_milliseconds_bucket{{reporter=~"destination|waypoint",{server}}}'
             ),
         }
-        self._ledger = SeriesMemory(target_of)
+        self._memory = SeriesMemory(target_of)
         self._sums: dict[str, RequestCounts] = {}
         self._reported: dict[str, RequestCounts] = {}
         self._buckets: dict[str, dict[str, float]] = {}
@@ -212,8 +212,8 @@ class PrometheusSource:
     def _start(self, newest: Mapping[str, list[Sample]]) -> bool:
         if not self._fresh(newest):
             return False
-        self._ledger = SeriesMemory(target_of)
-        self._ledger.start(_all(newest))
+        self._memory = SeriesMemory(target_of)
+        self._memory.start(_all(newest))
         self._sums, self._reported, self._buckets = {}, {}, {}
         self._begun = self._counted_to = self._clock.now()
         return True
@@ -287,7 +287,7 @@ class PrometheusSource:
         return [at for at in seen.values() if at >= oldest]
 
     def _advance(self, newest: Mapping[str, list[Sample]], weight: Weight | None) -> dict[str, list[int]]:
-        grown = self._ledger.increments(_all(newest))
+        grown = self._memory.increments(_all(newest))
         increments = {
             name: {sample.labels: grown[sample.labels] for sample in samples if sample.labels in grown}
             for name, samples in newest.items()
@@ -297,7 +297,7 @@ class PrometheusSource:
             mine = self._stable_only(increments["latency"])
             self.bound = choose_bound(increments["latency"], quantile(by_bound(mine), 0.95), self._max_ms)
         counts = self._counted(increments, weight)
-        self._ledger.commit(_all(newest))  # only now, when every answer turned out to be usable
+        self._memory.commit(_all(newest))  # only now, when every answer turned out to be usable
         return counts
 
     def _counted(

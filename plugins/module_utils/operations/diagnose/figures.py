@@ -9,7 +9,6 @@ pilot/pkg/xds/monitoring.go and pilot/pkg/model/push_context.go.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from ...istio.istiod import Istiod, istiod_metrics
@@ -27,7 +26,6 @@ WANTED = (
     "pilot_vservice_dup_domain",
     "process_resident_memory_bytes",
 )
-_LINE = re.compile(r"^([a-z_]+)(?:\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
 
 
 def read_figures(client: KubeClient, istiods: Sequence[Istiod]) -> dict[str, float]:
@@ -37,15 +35,15 @@ def read_figures(client: KubeClient, istiods: Sequence[Istiod]) -> dict[str, flo
     :raises ApiError: an istiod does not answer.
     """
 
-    def ask(istiod: Istiod) -> str:
+    def ask(istiod: Istiod) -> list[tuple[str, float]]:
         return istiod_metrics(client, istiod.namespace, istiod.pod)
 
     found: dict[str, float] = {}
-    for text in client.in_parallel(ask, list(istiods)):
+    for samples in client.in_parallel(ask, list(istiods)):
         own: dict[str, float] = {}
-        for name, value in _LINE.findall(text):
+        for name, value in samples:
             if name in WANTED:
-                own[name] = own.get(name, 0.0) + float(value)
+                own[name] = own.get(name, 0.0) + value
         for name, amount in own.items():
             largest = name == "process_resident_memory_bytes"
             found[name] = max(found.get(name, 0.0), amount) if largest else found.get(name, 0.0) + amount

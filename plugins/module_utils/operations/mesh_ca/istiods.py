@@ -210,18 +210,14 @@ def metrics_of(client: KubeClient, namespace: str, pod: str) -> tuple[float, flo
     :raises ApiError: no right to ask.
     """
     try:
-        text = istiod_metrics(client, namespace, pod)
+        samples = istiod_metrics(client, namespace, pod)
     except WaitTimeout:
         return None
     except ApiError as error:
         if error.lasting or error.reason == "Interrupted":
             raise
         return None
-    values = {}
-    for line in text.splitlines():
-        words = line.split()  # a timestamp may follow the value
-        if len(words) > 1 and words[0] in (ROOT_ENDS, CHAIN_ENDS):
-            values[words[0]] = float(words[1])
+    values = {name: value for name, value in samples if name in (ROOT_ENDS, CHAIN_ENDS)}
     return (values[ROOT_ENDS], values[CHAIN_ENDS]) if len(values) == 2 else None
 
 
